@@ -51,7 +51,7 @@ const (
 	NotReady        Code = "not-ready"       // /readyz: live versions are still loading
 	RunFailed       Code = "run-failed"      // ONNX Runtime refused this input
 	InternalError   Code = "internal"        // ours; the request id finds it in the log
-	StorageFailed   Code = "storage-failed"    // the registry could not write; nothing was acknowledged
+	StorageFailed   Code = "storage-failed"  // the registry could not write; nothing was acknowledged
 	Unauthenticated Code = "unauthenticated" // no valid credentials
 	AccessDenied    Code = "access-denied"   // the principal may not do this
 )

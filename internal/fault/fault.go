@@ -23,6 +23,7 @@ const (
 	Forbidden                 // credentials without the right: 403
 	NotFound                  // no such thing: 404
 	NotAllowed                // no such method on this path: 405
+	Slow                      // the client sent too slowly: 408
 	Conflict                  // the state does not allow it now: 409
 	TooLarge                  // over a limit: 413
 	Unsupported               // a media type or encoding we do not read: 415
