@@ -17,10 +17,13 @@ type Output struct {
 	Values *Tensor
 	// Classes, where set, are the keys of a probability object, with colons.
 	Classes [][]byte
-	// Offset and Width pick the elements of a row: Stride per row, Width of
-	// them from Offset. Shape is of one row's value; nil for a scalar.
-	Offset, Width, Stride int
-	Shape                 []int64
+	// Offset is the first element of a row's value, Stride the distance between
+	// rows. Shape is of one row's value; nil for a scalar.
+	Offset, Stride int
+	Shape          []int64
+	// Whole outputs are not batched: they have one value, not one per row, and
+	// only the columns form can carry them.
+	Whole bool
 }
 
 // JSONKey writes name as a JSON member key with its colon.
@@ -57,6 +60,10 @@ func AppendColumns(dst []byte, outs []Output, rows int) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, o.Key...)
+		if o.Whole {
+			dst, _ = o.appendNested(dst, o.Values.Shape, 0)
+			continue
+		}
 		if o.Classes == nil {
 			dst = o.appendColumn(dst, rows)
 			continue
@@ -67,7 +74,7 @@ func AppendColumns(dst []byte, outs []Output, rows int) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(dst, class...)
-			column := Output{Type: o.Type, Values: o.Values, Offset: o.Offset + k, Width: 1, Stride: o.Stride}
+			column := Output{Type: o.Type, Values: o.Values, Offset: o.Offset + k, Stride: o.Stride}
 			dst = column.appendColumn(dst, rows)
 		}
 		dst = append(dst, '}')
@@ -101,14 +108,6 @@ func (o *Output) appendRow(dst []byte, row int) []byte {
 		dst = o.appendElement(dst, start+k)
 	}
 	return append(dst, '}')
-}
-
-// AppendWhole writes the entire tensor as nested lists; it is used for outputs
-// that are not batched.
-func AppendWhole(dst []byte, x *Tensor) []byte {
-	o := Output{Type: x.Type, Values: x}
-	dst, _ = o.appendNested(dst, x.Shape, 0)
-	return dst
 }
 
 func (o *Output) appendNested(dst []byte, shape []int64, i int) ([]byte, int) {

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxRank bounds how deep a value may nest, as many dimensions as numpy has.
-const maxRank = 32
+// MaxRank bounds how deep a value may nest, as many dimensions as numpy has.
+const MaxRank = 32
 
 // maxEcho is how many characters of a client's value an error repeats.
 const maxEcho = 64
@@ -20,7 +20,7 @@ type place struct {
 	row    int
 	column int     // -1: none
 	name   *string // a member that is no column, in place of column
-	index  [maxRank]int
+	index  [MaxRank]int
 	depth  int
 }
 

@@ -32,7 +32,7 @@ func unknownDims(s *Scanner) []int64 {
 		switch b {
 		case ' ', '\n', '\t', '\r':
 		case '[':
-			if len(shape) < maxRank {
+			if len(shape) < MaxRank {
 				shape = append(shape, -1)
 			}
 		default:

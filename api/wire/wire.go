@@ -1,0 +1,172 @@
+// Package wire is the JSON of the management API: what the server answers and
+// what clients read, in one place, so that the two cannot differ. Predictions
+// are not here: they are written by internal/tensor.
+//
+// The server's api/v1 and internal/lifecycle fill these types; api/client and
+// the command line read them. Field names are kept for ever once released.
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Problem is every error answer (RFC 9457, application/problem+json).
+type Problem struct {
+	Type      string          `json:"type"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Code      string          `json:"code"`
+	Detail    string          `json:"detail"`
+	RequestID string          `json:"request_id,omitempty"`
+	Errors    []Finding       `json:"errors,omitempty"`
+	Report    json.RawMessage `json:"report,omitempty"`
+}
+
+// Finding is one fault inside a request: path counts from zero
+// (instances[3].age).
+type Finding struct {
+	Path   string `json:"path"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Models is the answer of GET /v1/models.
+type Models struct {
+	Models []Model `json:"models"`
+}
+
+// Model is one named line of versions. It is TensorFlow Serving's model status
+// and KServe v1's readiness, too.
+type Model struct {
+	Name   string `json:"name"`
+	Ready  bool   `json:"ready"`
+	Stable int    `json:"stable"` // the version that takes traffic; 0: none
+	Latest int    `json:"latest"` // the newest version
+	// Versions is how many there are.
+	Versions   int            `json:"versions"`
+	Aliases    map[string]int `json:"aliases"`
+	Parity     string         `json:"parity,omitempty"` // of the stable version
+	Deployment *Deployment    `json:"deployment"`
+	Problem    string         `json:"problem,omitempty"` // why it is not ready
+	Status     []TFSStatus    `json:"model_version_status"`
+	// Signature is of the version that the reference names, where one is loaded.
+	Signature *Signature `json:"signature,omitempty"`
+}
+
+// TFSStatus is TensorFlow Serving's status of one loaded version.
+type TFSStatus struct {
+	Version string    `json:"version"`
+	State   string    `json:"state"`
+	Status  TFSReason `json:"status"`
+}
+
+// TFSReason is TensorFlow Serving's error, OK for a version that serves.
+type TFSReason struct {
+	Code    string `json:"error_code"`
+	Message string `json:"error_message"`
+}
+
+// Signature is what people see of a version: its columns and outputs.
+type Signature struct {
+	Inputs  []Column `json:"inputs"`
+	Outputs []Column `json:"outputs"`
+}
+
+// Column is one logical input or output.
+type Column struct {
+	Name    string  `json:"name"`
+	Type    string  `json:"type"`
+	Shape   []int64 `json:"shape,omitempty"`   // of one row's value; -1 where the request decides
+	Missing string  `json:"missing,omitempty"` // inputs: allowed or refused
+	Kind    string  `json:"kind,omitempty"`    // outputs: label, probabilities or value
+	Domain  []any   `json:"domain,omitempty"`  // inputs: the values known from training
+	Unknown string  `json:"unknown,omitempty"` // inputs: what happens to other values
+	Classes []any   `json:"classes,omitempty"` // outputs: the classes of probabilities
+}
+
+// Versions is the answer of GET /v1/models/{name}/versions, newest first.
+type Versions struct {
+	Versions []Version `json:"versions"`
+}
+
+// Version is one registered bundle.
+type Version struct {
+	Model       string            `json:"model"`
+	Version     int               `json:"version"`
+	Digest      string            `json:"digest"`
+	Size        int64             `json:"size"`
+	Parity      string            `json:"parity"`
+	Created     time.Time         `json:"created"`
+	Actor       string            `json:"actor"`
+	RequestID   string            `json:"request_id,omitempty"`
+	Stable      bool              `json:"stable"`
+	Loaded      bool              `json:"loaded"`
+	Deleted     bool              `json:"deleted,omitempty"`
+	Problem     string            `json:"problem,omitempty"` // why it is not loaded although it should be
+	Task        string            `json:"task,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Metrics     map[string]any    `json:"metrics,omitempty"`
+	Signature   *Signature        `json:"signature,omitempty"`
+}
+
+// Published is the answer of a push: 201, or 200 where the bundle was a
+// version already.
+type Published struct {
+	Model    string `json:"model"`
+	Version  int    `json:"version"`
+	Digest   string `json:"digest"`
+	Parity   string `json:"parity"`
+	Report   string `json:"report,omitempty"` // its path; none for a version that was not examined
+	Existing bool   `json:"existing,omitempty"`
+}
+
+// Deploy is the body of POST /v1/models/{name}/deployments.
+type Deploy struct {
+	Stable int `json:"stable"`
+	// Expected is the number of the deployment that the caller saw (0: none);
+	// left out, the last caller wins.
+	Expected *int   `json:"expected,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
+type Deployments struct {
+	Deployments []Deployment `json:"deployments"`
+}
+
+// Deployment says which version takes a model's traffic.
+type Deployment struct {
+	Number    int       `json:"deployment"`
+	Model     string    `json:"model"`
+	Stable    int       `json:"stable"`
+	Reason    string    `json:"reason,omitempty"`
+	Created   time.Time `json:"created"`
+	Actor     string    `json:"actor"`
+	RequestID string    `json:"request_id,omitempty"`
+}
+
+// Ready is the answer of GET /readyz.
+type Ready struct {
+	Ready  bool         `json:"ready"`
+	Models []ModelReady `json:"models"`
+}
+
+// ModelReady is what /readyz says of one model.
+type ModelReady struct {
+	Model   string `json:"model"`
+	Version int    `json:"version,omitempty"`
+	// State is loading, live, unloadable, quarantined or not-deployed.
+	State  string `json:"state"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// About is the answer of GET /version.
+type About struct {
+	Version  string `json:"version"`
+	Engine   string `json:"engine"`
+	ORT      string `json:"onnxruntime,omitempty"`
+	Registry string `json:"registry"` // the registry's id
+	Go       string `json:"go"`
+}

@@ -1,0 +1,131 @@
+package host
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/tensor"
+	"github.com/tenon-ml/tenon/runtime/engine"
+)
+
+// Options bound what the host does at once. Zero values take the defaults.
+type Options struct {
+	Runs    int // concurrent runs; 0: as many as GOMAXPROCS
+	Queued  int // requests that wait for a run; beyond it they are refused; 0: 1024
+	Threads int // within one run; 0: 1
+}
+
+// Host holds the live versions of all models.
+type Host struct {
+	engine  engine.Engine
+	options Options
+	slots   chan struct{}
+	waiting atomic.Int64
+
+	writing sync.Mutex
+	routes  atomic.Pointer[map[string]*Routes]
+}
+
+// New returns a host without models.
+func New(e engine.Engine, options Options) *Host {
+	if options.Runs <= 0 {
+		options.Runs = runtime.GOMAXPROCS(0)
+	}
+	if options.Queued <= 0 {
+		options.Queued = 1024
+	}
+	h := &Host{engine: e, options: options, slots: make(chan struct{}, options.Runs)}
+	h.routes.Store(&map[string]*Routes{})
+	return h
+}
+
+// Engine names the engine and its version.
+func (h *Host) Engine() string { return h.engine.Version() }
+
+// Close lets go of all versions; it is called when no request is left.
+func (h *Host) Close() {
+	h.writing.Lock()
+	old := h.table()
+	h.routes.Store(&map[string]*Routes{})
+	h.writing.Unlock()
+	for _, routes := range old {
+		for _, v := range routes.Loaded {
+			v.Drop()
+		}
+	}
+}
+
+// Gauges are the host's numbers at one moment, for metrics.
+type Gauges struct{ Running, Waiting, Loaded int }
+
+// Gauges returns how busy the host is.
+func (h *Host) Gauges() Gauges {
+	g := Gauges{Running: len(h.slots), Waiting: int(h.waiting.Load())}
+	for _, routes := range h.table() {
+		g.Loaded += len(routes.Loaded)
+	}
+	return g
+}
+
+// Lease pins one version while one request runs.
+type Lease struct {
+	*Version
+	host *Host
+}
+
+// Release lets go of the version. It is called once.
+func (l Lease) Release() { l.Drop() }
+
+// Timing says where the time of a prediction went.
+type Timing struct{ Queue, Run time.Duration }
+
+// Predict runs a decoded request and returns its logical outputs, which do not
+// share memory with the frame. It waits for one of the host's runs; a full
+// queue and a passed deadline are faults.
+func (l Lease) Predict(ctx context.Context, frame *tensor.Frame) ([]tensor.Output, Timing, error) {
+	raw, timing, err := l.run(ctx, frame.Feeds())
+	if err != nil {
+		return nil, timing, stopped(err)
+	}
+	outs, err := l.Plan.Results(raw, frame.Rows)
+	return outs, timing, err
+}
+
+func (l Lease) run(ctx context.Context, feeds []*tensor.Tensor) (raw []*tensor.Tensor, t Timing, err error) {
+	started := time.Now()
+	if err := l.host.enter(ctx); err != nil {
+		return nil, t, err
+	}
+	defer l.host.leave()
+	t.Queue = time.Since(started)
+	raw, err = l.session.Run(ctx, feeds)
+	t.Run = time.Since(started) - t.Queue
+	return raw, t, err
+}
+
+// enter waits for a run. More runs than cores only make every one slower.
+func (h *Host) enter(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	if h.waiting.Add(1) > int64(h.options.Queued) {
+		h.waiting.Add(-1)
+		return fault.New(fault.Unavailable, fault.Overloaded,
+			"The server has %d requests waiting, which is its limit (runtime.max_queued): try again in a moment.", h.options.Queued)
+	}
+	defer h.waiting.Add(-1)
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *Host) leave() { <-h.slots }

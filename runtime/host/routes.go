@@ -1,0 +1,134 @@
+package host
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/ref"
+)
+
+// Routes is all that the host knows of one model. It does not change after it
+// was handed to Route.
+type Routes struct {
+	Model string
+	// Fault, where set, is the answer to every request: the model is quarantined.
+	Fault error
+	// Known holds every version of the registry.
+	Known map[int]bool
+	// Stable is the version that takes traffic, or 0.
+	Stable  int
+	Aliases map[string]int
+	// Loaded holds the versions that can answer; the routes own each once.
+	Loaded map[int]*Version
+	// Failed says why a version that should be loaded is not.
+	Failed map[int]error
+}
+
+// Route makes routes the present ones of their model, in one store. The host
+// takes over the caller's ownership of the loaded versions that were not routed
+// before, and lets go of those that no longer are.
+func (h *Host) Route(routes *Routes) {
+	h.writing.Lock()
+	old := h.table()
+	next := maps.Clone(old)
+	next[routes.Model] = routes
+	h.routes.Store(&next)
+	h.writing.Unlock()
+	if before := old[routes.Model]; before != nil {
+		for n, v := range before.Loaded {
+			if routes.Loaded[n] != v {
+				v.Drop()
+			}
+		}
+	}
+}
+
+func (h *Host) table() map[string]*Routes { return *h.routes.Load() }
+
+// Routes returns the present routes of a model, or nil where there are none.
+func (h *Host) Routes(model string) *Routes { return h.table()[model] }
+
+// All returns the present routes of all models, in no order.
+func (h *Host) All() []*Routes { return slices.Collect(maps.Values(h.table())) }
+
+// Acquire pins the version that a reference names now. The caller releases the
+// lease. The faults: not found (model, version, alias), conflict (nothing
+// deployed, not loaded; the detail says what to type), unavailable
+// (quarantined, unloadable).
+func (h *Host) Acquire(r ref.Reference) (Lease, error) {
+	for {
+		routes := h.table()[r.Model]
+		v, err := routes.find(r)
+		if err != nil {
+			return Lease{}, err
+		}
+		if v.retain() {
+			return Lease{host: h, Version: v}, nil
+		}
+		// The version was replaced between the two steps: look again.
+	}
+}
+
+func (r *Routes) find(want ref.Reference) (*Version, error) {
+	if r == nil {
+		return nil, fault.New(fault.NotFound, fault.ModelNotFound,
+			"There is no model %q: `tenon ls` lists those there are.", want.Model)
+	}
+	if r.Fault != nil {
+		return nil, r.Fault
+	}
+	n, err := r.number(want)
+	if err != nil {
+		return nil, err
+	}
+	if v := r.Loaded[n]; v != nil {
+		return v, nil
+	}
+	if cause := r.Failed[n]; cause != nil {
+		return nil, fault.New(fault.Unavailable, fault.Unloadable,
+			"%s/%d could not be loaded: %s", r.Model, n, reason(cause)).Because(cause)
+	}
+	return nil, fault.New(fault.Conflict, fault.NotLoaded,
+		"%s/%d is registered, but not loaded: put it live with `tenon deploy %s/%d`.", r.Model, n, r.Model, n)
+}
+
+// reason is what clients may read of a failed load: a fault's own words, and
+// nothing of an internal error.
+func reason(err error) string {
+	if e := fault.As(err); e != nil {
+		return e.Detail
+	}
+	return "an internal error, which the server's log has."
+}
+
+func (r *Routes) number(want ref.Reference) (int, error) {
+	switch {
+	case want.Alias != "":
+		n, ok := r.Aliases[want.Alias]
+		if !ok {
+			return 0, fault.New(fault.NotFound, fault.AliasNotFound, "The model %q has no alias %q.", r.Model, want.Alias)
+		}
+		return n, nil
+	case want.Version > 0:
+		if !r.Known[want.Version] {
+			return 0, fault.New(fault.NotFound, fault.VersionNotFound,
+				"The model %q has no version %d: `tenon show %s` lists those it has.", r.Model, want.Version, r.Model)
+		}
+		return want.Version, nil
+	case r.Stable == 0:
+		return 0, fault.New(fault.Conflict, fault.NothingDeployed,
+			"The model %q has no version in traffic: put one live with `%s`.", r.Model, r.deployCommand())
+	default:
+		return r.Stable, nil
+	}
+}
+
+func (r *Routes) deployCommand() string {
+	newest := 1
+	for n := range r.Known {
+		newest = max(newest, n)
+	}
+	return fmt.Sprintf("tenon deploy %s/%d", r.Model, newest)
+}

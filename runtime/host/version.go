@@ -1,0 +1,157 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/onnx"
+	"github.com/tenon-ml/tenon/internal/transform"
+	"github.com/tenon-ml/tenon/runtime/engine"
+)
+
+// Source is a version to load: a folder with the bundle's files under the
+// names of its manifest.
+type Source struct {
+	Model  string
+	Number int // 0 while the version is not registered
+	Parity string
+	Dir    string
+}
+
+// Version is one loaded version. It lives from Load until the last of its
+// owners lets go: whoever loaded it, the routes, and the leases.
+type Version struct {
+	Source
+	Plan   *transform.Plan
+	Bundle *bundle.Bundle
+
+	session engine.Session
+	owners  atomic.Int64
+}
+
+// Load opens a bundle's folder, compiles its plan and loads its graph. Nothing
+// is routed to the version yet. The caller owns it until Drop. What is wrong
+// with the bundle or the model is an unprocessable fault.
+func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
+	b, err := bundle.Open(os.DirFS(src.Dir))
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(src.Dir, bundle.ModelFile)
+	graph, model, err := h.inspect(path)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := transform.Compile(b.Signature, model.graph, model.zipmaps)
+	if err != nil {
+		return nil, err
+	}
+	session, err := h.engine.Load(ctx, graph)
+	if err != nil {
+		return nil, err
+	}
+	v := &Version{Source: src, Plan: plan, Bundle: b, session: session}
+	v.owners.Store(1)
+	return v, nil
+}
+
+// inspected is what the walk of a model file told.
+type inspected struct {
+	graph   *onnx.Model
+	zipmaps []onnx.ZipMap
+}
+
+// inspect walks the model file before the engine sees a byte of it, and takes
+// ZipMap nodes out, whose lists of dictionaries no request could carry.
+func (h *Host) inspect(path string) (engine.Graph, inspected, error) {
+	graph := engine.Graph{Path: path, Threads: h.options.Threads}
+	f, err := os.Open(path)
+	if err != nil {
+		return graph, inspected{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return graph, inspected{}, err
+	}
+	model, err := onnx.Inspect(f, info.Size(), onnx.Limits{})
+	if err != nil {
+		return graph, inspected{}, err
+	}
+	found := inspected{graph: model}
+	if len(model.ZipMaps) > 0 {
+		if found, err = h.strip(f, info.Size(), &graph); err != nil {
+			return graph, inspected{}, err
+		}
+	}
+	graph.Inputs, graph.Outputs = ports(found.graph.Inputs), ports(found.graph.Outputs)
+	return graph, found, nil
+}
+
+// strip rewrites the model without its ZipMaps and walks it again.
+func (h *Host) strip(f *os.File, size int64, graph *engine.Graph) (inspected, error) {
+	rewrite, err := onnx.StripZipMap(f, size, onnx.Limits{})
+	if err != nil {
+		return inspected{}, err
+	}
+	if graph.Model, err = rewrite.Bytes(); err != nil {
+		return inspected{}, err
+	}
+	model, err := onnx.Inspect(rewrite, rewrite.Size, onnx.Limits{})
+	return inspected{graph: model, zipmaps: rewrite.Replaced}, err
+}
+
+func ports(values []onnx.Value) []engine.Port {
+	out := make([]engine.Port, len(values))
+	for i := range values {
+		v := &values[i]
+		out[i] = engine.Port{Name: v.Name, Type: v.Type, Ranked: v.Ranked}
+		for _, d := range v.Dims {
+			out[i].Dims = append(out[i].Dims, engine.Dim{Size: d.Value, Symbol: d.Param})
+		}
+	}
+	return out
+}
+
+// retain adds an owner; it fails once the last one has let go.
+func (v *Version) retain() bool {
+	for {
+		n := v.owners.Load()
+		if n == 0 {
+			return false
+		}
+		if v.owners.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Drop lets go of the version; the last owner closes its session.
+func (v *Version) Drop() {
+	if v.owners.Add(-1) > 0 {
+		return
+	}
+	if err := v.session.Close(); err != nil {
+		slog.Error("a session could not be closed", "model", v.Model, "version", v.Number, "error", err)
+	}
+}
+
+// stopped words the end of a context as a fault: the deadline's, or the
+// client's. Other errors pass.
+func stopped(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.New(fault.Timeout, fault.Deadline,
+			"The prediction did not end within the server's limit (server.request_timeout): send fewer rows at once, or try again.").Because(err)
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Canceled, fault.ClientGone, "The client closed the connection before the answer.").Because(err)
+	default:
+		return err
+	}
+}
