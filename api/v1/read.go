@@ -1,0 +1,123 @@
+package v1
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/ref"
+)
+
+// reference reads :ref and :number: iris, iris@champion or iris/versions/3.
+func reference(c *gin.Context) (ref.Reference, error) {
+	r, err := ref.Parse(c.Param("ref"))
+	number := c.Param("number")
+	if err != nil || number == "" {
+		return r, err
+	}
+	if r.Alias != "" {
+		return r, fault.New(fault.Invalid, fault.InvalidReference,
+			"A path names an alias or a version, not both: got %q with version %.20q.", r, number)
+	}
+	r.Version, err = ref.ParseVersion(number)
+	return r, err
+}
+
+// modelName reads :ref where only a model's name makes sense.
+func modelName(c *gin.Context) (string, error) {
+	name := c.Param("ref")
+	return name, ref.CheckName(name)
+}
+
+func (a *API) models(c *gin.Context) {
+	list, err := a.Manager.Models()
+	a.answer(c, http.StatusOK, wire.Models{Models: list}, err)
+}
+
+func (a *API) model(c *gin.Context) {
+	r, err := reference(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	model, err := a.Manager.Model(r)
+	a.answer(c, http.StatusOK, model, err)
+}
+
+func (a *API) versions(c *gin.Context) {
+	name, err := modelName(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	list, err := a.Manager.Versions(name)
+	a.answer(c, http.StatusOK, wire.Versions{Versions: list}, err)
+}
+
+func (a *API) version(c *gin.Context) {
+	r, err := reference(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	version, err := a.Manager.Version(r.Model, r.Version)
+	a.answer(c, http.StatusOK, version, err)
+}
+
+func (a *API) deployments(c *gin.Context) {
+	name, err := modelName(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	list, err := a.Manager.Deployments(name)
+	a.answer(c, http.StatusOK, wire.Deployments{Deployments: list}, err)
+}
+
+func (a *API) example(c *gin.Context) {
+	r, err := reference(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	body, err := a.Manager.Example(r.Model, r.Version)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	c.Data(http.StatusOK, "application/json", body)
+}
+
+// report answers that there is none: versions are not examined yet.
+func (a *API) report(c *gin.Context) {
+	r, err := reference(c)
+	if err == nil {
+		_, err = a.Manager.Version(r.Model, r.Version)
+	}
+	if err == nil {
+		err = fault.New(fault.NotFound, fault.ReportNotFound,
+			"%s was not examined by a server, so there is no report on it.", r)
+	}
+	a.fail(c, err)
+}
+
+func (a *API) bundle(c *gin.Context) {
+	r, err := reference(c)
+	if err == nil {
+		err = a.Manager.WriteBundle(c.Writer, r.Model, r.Version, func(digest string) {
+			c.Header("Content-Type", "application/x-tar")
+			c.Header("ETag", `"`+digest+`"`)
+			c.Header("Content-Disposition", `attachment; filename="`+r.Model+`.tenon"`)
+		})
+	}
+	switch {
+	case err == nil:
+	case c.Writer.Written():
+		_ = c.Error(err)
+		panic(http.ErrAbortHandler) // a tar that ends early must not look whole
+	default:
+		a.fail(c, err)
+	}
+}

@@ -1,0 +1,86 @@
+package v1
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/tenon-ml/tenon/api/core"
+	"github.com/tenon-ml/tenon/internal/lifecycle"
+)
+
+// API holds what the handlers need; all fields are set.
+type API struct {
+	Manager   *lifecycle.Manager
+	Predictor *core.Predictor
+	Body      core.Limits // of a predict request
+	Upload    core.Limits // of a push
+	// RequestID returns the id that the middleware gave to the request.
+	RequestID func(*gin.Context) string
+	// Actor says who makes a request, for records.
+	Actor func(*gin.Context) string
+}
+
+// Mount adds the routes. gin wants one name per path segment, so what stands
+// behind /models/ is always :ref.
+func (a *API) Mount(router gin.IRouter) {
+	get := func(path string, h gin.HandlerFunc) {
+		router.GET(path, h)
+		router.HEAD(path, h)
+	}
+	get("/v1/models", a.models)
+	get("/v1/models/:ref", a.model)
+	get("/v1/models/:ref/versions", a.versions)
+	get("/v1/models/:ref/versions/:number", a.version)
+	get("/v1/models/:ref/versions/:number/bundle", a.bundle)
+	get("/v1/models/:ref/versions/:number/report", a.report)
+	get("/v1/models/:ref/versions/:number/example", a.example)
+	get("/v1/models/:ref/deployments", a.deployments)
+	router.POST("/v1/models/:ref/predict", a.predict)
+	router.POST("/v1/models/:ref/versions", a.publish)
+	router.POST("/v1/models/:ref/versions/:number/predict", a.predict)
+	router.POST("/v1/models/:ref/deployments", a.deploy)
+}
+
+// fail answers with an error; every handler's last resort.
+func (a *API) fail(c *gin.Context, err error) {
+	_ = c.Error(err) // for the access log
+	core.WriteProblem(c.Writer, err, a.RequestID(c))
+	c.Abort()
+}
+
+// answer writes a result, or the error in its place.
+func (a *API) answer(c *gin.Context, status int, result any, err error) {
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	c.JSON(status, result)
+}
+
+func (a *API) stamp(c *gin.Context) lifecycle.Stamp {
+	return lifecycle.Stamp{Actor: a.Actor(c), RequestID: a.RequestID(c)}
+}
+
+func (a *API) predict(c *gin.Context) {
+	r, err := reference(c)
+	if err == nil {
+		err = core.CheckJSON(c.Request, true)
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	body, err := core.ReadBody(c.Writer, c.Request, a.Body)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	out, answer, err := a.Predictor.Predict(c.Request.Context(), r, body, &codec{})
+	core.Describe(c.Writer.Header(), answer)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	c.Data(http.StatusOK, "application/json", out)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/tenon-ml/tenon/api"
+	"github.com/tenon-ml/tenon/api/core"
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/config"
+	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/registry"
+	"github.com/tenon-ml/tenon/runtime/engine"
+	"github.com/tenon-ml/tenon/runtime/host"
+	"github.com/tenon-ml/tenon/runtime/ort"
+)
+
+// server is everything that serves, without a listener.
+type server struct {
+	handler http.Handler
+	manager *lifecycle.Manager
+	host    *host.Host
+}
+
+// build makes a server of the settings. Nothing is loaded yet and nobody
+// listens; the caller resumes the manager and closes the host.
+func build(c config.Config, e engine.Engine, log *slog.Logger) (*server, error) {
+	store, err := registry.Open(c.Registry.Root, registry.Options{})
+	if err != nil {
+		return nil, err
+	}
+	h := host.New(e, host.Options{
+		Runs: c.Runtime.MaxConcurrentRuns, Queued: c.Runtime.MaxQueued, Threads: c.Runtime.IntraOpThreads,
+	})
+	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
+	manager := lifecycle.New(lifecycle.Options{Store: store, Host: h, Log: log, Limits: limits})
+	return &server{manager: manager, host: h, handler: api.New(api.Options{
+		Manager: manager, Host: h, Log: log, About: about(e, store.ID()),
+		Body:           core.Limits{Body: int64(c.Server.MaxBody), Timeout: c.Server.ReadTimeout},
+		Upload:         core.Limits{Body: int64(c.Registry.MaxUpload), Timeout: c.Server.UploadTimeout},
+		RequestTimeout: c.Server.RequestTimeout,
+		AccessLog:      c.Server.AccessLog,
+	})}, nil
+}
+
+func about(e engine.Engine, registryID string) wire.About {
+	a := wire.About{Version: version, Engine: e.Version(), Registry: registryID, Go: runtime.Version()}
+	if number, ok := strings.CutPrefix(a.Engine, "onnxruntime "); ok {
+		a.ORT = number
+	}
+	return a
+}
+
+// openEngine finds and loads ONNX Runtime.
+func openEngine(configured string) (engine.Engine, error) {
+	executable, err := os.Executable()
+	if err == nil {
+		executable, err = filepath.EvalSymlinks(executable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the server's own path cannot be found: %w", err)
+	}
+	library, err := ort.FindLibrary(ort.Search{
+		Configured: configured, Executable: executable, WorkDir: ".", VirtualEnv: os.Getenv("VIRTUAL_ENV"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ort.New(library)
+}
+
+// newLog writes to standard error, where service managers look.
+func newLog(c config.Log, to io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(to, options))
+	}
+	return slog.New(slog.NewJSONHandler(to, options))
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// progress shows how far an upload is, on one line of a terminal that is
+// written again. Elsewhere (a file, a pipe, a test) it is silent.
+type progress struct {
+	to    io.Writer // nil: silent
+	what  string
+	total int64
+	sent  int64
+	shown time.Time
+}
+
+// patience is how long an upload may take before a line appears: what is
+// quicker would only flicker.
+const patience = 300 * time.Millisecond
+
+func newProgress(to io.Writer, what string, total int64) *progress {
+	p := &progress{what: what, total: total, shown: time.Now().Add(patience)}
+	if f, ok := to.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			p.to = to
+		}
+	}
+	return p
+}
+
+// reader counts what passes.
+func (p *progress) reader(r io.Reader) io.Reader { return io.TeeReader(r, p) }
+
+// Write implements io.Writer for the tee.
+func (p *progress) Write(b []byte) (int, error) {
+	p.sent += int64(len(b))
+	if p.to != nil && time.Since(p.shown) > 100*time.Millisecond {
+		p.shown = time.Now()
+		p.show()
+	}
+	return len(b), nil
+}
+
+func (p *progress) show() {
+	const width = 30
+	if p.total <= 0 {
+		fmt.Fprintf(p.to, "\r%s  %s ", p.what, megabytes(p.sent))
+		return
+	}
+	full := min(int(p.sent*width/p.total), width)
+	fmt.Fprintf(p.to, "\r%s  [%-*s] %s of %s ", p.what, width, "=============================="[:full],
+		megabytes(p.sent), megabytes(p.total))
+	if p.sent >= p.total {
+		fmt.Fprint(p.to, " the server looks at it … ")
+	}
+}
+
+// done ends the line.
+func (p *progress) done() {
+	if p.to != nil && p.shown.Before(time.Now()) {
+		fmt.Fprint(p.to, "\r\x1b[K")
+	}
+}
+
+func megabytes(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}

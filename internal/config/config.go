@@ -1,0 +1,99 @@
+// Package config reads the settings of the server: flags over environment over
+// file over defaults, each value checked before anything starts.
+//
+// The struct Config is the list of settings; tags beside each field give its
+// key, default and range, and config.yaml at the root of the repository shows
+// all of them with comments (a test holds the two together). Settings of a
+// single model are not here: they live in its deployment record.
+//
+// Only cmd imports this package. It reads no environment and no flags by
+// itself, and hands plain values to those who need them, so that two servers
+// in one process never share a setting.
+package config
+
+import (
+	"fmt"
+	"net"
+	"time"
+)
+
+// Config is every setting of a server. A Config from Load has passed all
+// checks of single values.
+type Config struct {
+	Server   Server   `key:"server"`
+	Registry Registry `key:"registry"`
+	Runtime  Runtime  `key:"runtime"`
+	Log      Log      `key:"log"`
+}
+
+// Server is the HTTP side.
+type Server struct {
+	// Listen is the address of the listener, host:port; port 0 takes a free one.
+	Listen string `key:"listen" default:"127.0.0.1:8080" is:"address"`
+	// AllowUnauthenticated permits a Listen that others can reach although
+	// nobody has to say who they are.
+	AllowUnauthenticated bool `key:"allow_unauthenticated" default:"false"`
+
+	// ReadHeaderTimeout, ReadTimeout and UploadTimeout end slow clients: while
+	// they send headers, a predict body, an upload.
+	ReadHeaderTimeout time.Duration `key:"read_header_timeout" default:"10s" min:"100ms" max:"10m"`
+	ReadTimeout       time.Duration `key:"read_timeout" default:"60s" min:"100ms" max:"1h"`
+	UploadTimeout     time.Duration `key:"upload_timeout" default:"30m" min:"1s" max:"24h"`
+	// IdleTimeout closes a kept-alive connection without requests.
+	IdleTimeout time.Duration `key:"idle_timeout" default:"120s" min:"1s" max:"1h"`
+	// DrainTimeout is how long a stop waits for requests that run.
+	DrainTimeout time.Duration `key:"drain_timeout" default:"30s" min:"0s" max:"1h"`
+	// RequestTimeout is the deadline of a predict once its body is read.
+	RequestTimeout time.Duration `key:"request_timeout" default:"30s" min:"1ms" max:"1h"`
+
+	// MaxBody limits a predict body, also after gzip is undone.
+	MaxBody Size `key:"max_body" default:"64MiB" min:"1KiB" max:"2GiB"`
+	// AccessLog writes one JSON line a request.
+	AccessLog bool `key:"access_log" default:"true"`
+}
+
+// Registry is where versions are stored.
+type Registry struct {
+	// Root is the folder of the registry; it is created if it is not there.
+	Root string `key:"root" default:"var/registry" is:"given"`
+	// MaxUpload and MaxFiles limit one bundle.
+	MaxUpload Size `key:"max_upload" default:"8GiB" min:"1KiB" max:"1TiB"`
+	MaxFiles  int  `key:"max_files" default:"1000" min:"2" max:"100000"`
+}
+
+// Runtime is ONNX Runtime and how much of it runs at once.
+type Runtime struct {
+	// Library is the path of ONNX Runtime's shared library; empty searches
+	// beside the binary, in var/ and in the Python environment.
+	Library string `key:"library" default:""`
+	// MaxConcurrentRuns limits Runs in progress; 0 means one per core.
+	MaxConcurrentRuns int `key:"max_concurrent_runs" default:"0" min:"0" max:"4096"`
+	// MaxQueued limits requests that wait for a Run; the next one gets 503.
+	MaxQueued int `key:"max_queued" default:"1024" min:"0" max:"1000000"`
+	// IntraOpThreads is how many threads one Run may use.
+	IntraOpThreads int `key:"intra_op_threads" default:"1" min:"1" max:"1024"`
+}
+
+// Log is what the server says about itself, on standard error.
+type Log struct {
+	Level  string `key:"level" default:"info" oneof:"debug info warn error"`
+	Format string `key:"format" default:"json" oneof:"json text"`
+}
+
+// Validate checks what only matters to a server that listens: others may reach
+// it only if they have to say who they are, or if that was waived by name.
+func (c Config) Validate() error {
+	host, _, err := net.SplitHostPort(c.Server.Listen)
+	if err != nil || isLoopback(host) || c.Server.AllowUnauthenticated {
+		return err
+	}
+	return fmt.Errorf("server.listen is %q, which other machines can reach, and no authentication is configured: "+
+		"listen on 127.0.0.1, or accept anybody with --allow-unauthenticated", c.Server.Listen)
+}
+
+// isLoopback reports whether a listener on host is out of reach for other
+// machines. A name other than localhost may resolve to anything.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

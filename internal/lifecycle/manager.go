@@ -1,0 +1,208 @@
+package lifecycle
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/registry"
+	"github.com/tenon-ml/tenon/runtime/host"
+)
+
+// Options are what a Manager is made of. All of them but Limits are needed.
+type Options struct {
+	Store  *registry.Store
+	Host   *host.Host
+	Log    *slog.Logger
+	Limits bundle.Limits // of one upload
+}
+
+// Manager keeps the registry and the host in step. It is safe for concurrent
+// use; changes of one model happen one after the other.
+type Manager struct {
+	store  *registry.Store
+	host   *host.Host
+	log    *slog.Logger
+	limits bundle.Limits
+
+	publishing sync.Mutex // one upload is loaded for its check at a time
+
+	mu      sync.Mutex
+	changes map[string]*sync.Mutex // by model
+	resumed bool
+	loading map[string]int // stable versions that Resume has yet to load
+}
+
+// Stamp says who changes something, and in which request; records keep it.
+type Stamp = registry.Stamp
+
+// New returns a manager that has not looked at the registry yet; call Resume.
+func New(o Options) *Manager {
+	return &Manager{
+		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
+		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
+	}
+}
+
+// change locks a model against other changes; the caller unlocks it.
+func (m *Manager) change(model string) *sync.Mutex {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	lock := m.changes[model]
+	if lock == nil {
+		lock = &sync.Mutex{}
+		m.changes[model] = lock
+	}
+	return lock
+}
+
+// Resume makes live what the registry's log says, model by model. A model
+// that is damaged and a version that does not load are told to the host, are
+// logged, and keep nothing else from serving. It returns early only when ctx
+// ends or the registry cannot be listed.
+func (m *Manager) Resume(ctx context.Context) error {
+	names, err := m.store.Models()
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	for _, name := range names {
+		m.loading[name] = 0
+	}
+	m.mu.Unlock()
+	// All models are known before the first of them takes its time to load.
+	for _, name := range names {
+		m.announce(name)
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.resume(ctx, name)
+	}
+	m.mu.Lock()
+	m.resumed = true
+	m.mu.Unlock()
+	return nil
+}
+
+// announce routes a model with nothing loaded yet.
+func (m *Manager) announce(name string) {
+	st, err := m.store.State(name)
+	if err != nil {
+		m.host.Route(&host.Routes{Model: name, Fault: err})
+		return
+	}
+	routes := routesOf(st)
+	m.mu.Lock()
+	m.loading[name] = routes.Stable
+	m.mu.Unlock()
+	for _, n := range wanted(st) {
+		routes.Failed[n] = errLoading
+	}
+	m.host.Route(routes)
+}
+
+var errLoading = fault.New(fault.Unavailable, fault.NotReady, "it is still being loaded; /readyz tells when that is done.")
+
+// resume loads what a model's log says is live.
+func (m *Manager) resume(ctx context.Context, name string) {
+	lock := m.change(name)
+	lock.Lock()
+	defer lock.Unlock()
+	if st, err := m.store.State(name); err != nil {
+		m.log.Error("a model is quarantined", "model", name, "error", err)
+		m.host.Route(&host.Routes{Model: name, Fault: err})
+	} else {
+		m.route(ctx, st, nil)
+	}
+	m.mu.Lock()
+	delete(m.loading, name)
+	m.mu.Unlock()
+}
+
+// route makes the host serve what st says: versions that are loaded already
+// stay, fresh (where not nil) joins them, the others that should be loaded are.
+// Loads here are the server's own business, so the end of the request that
+// caused them does not end them.
+func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Version) {
+	ctx = context.WithoutCancel(ctx)
+	routes := routesOf(st)
+	now := m.host.Routes(st.Name)
+	for _, n := range wanted(st) {
+		if fresh != nil && fresh.Number == n {
+			routes.Loaded[n] = fresh
+			continue
+		}
+		if now != nil && now.Loaded[n] != nil {
+			routes.Loaded[n] = now.Loaded[n]
+			continue
+		}
+		v, err := m.load(ctx, st, n)
+		if err != nil {
+			m.log.Error("a version could not be loaded", "model", st.Name, "version", n, "error", err)
+			routes.Failed[n] = err
+			continue
+		}
+		routes.Loaded[n] = v
+	}
+	if fresh != nil && routes.Loaded[fresh.Number] != fresh {
+		fresh.Drop() // another process deployed again in between
+	}
+	m.host.Route(routes)
+}
+
+// load opens a version from its view.
+func (m *Manager) load(ctx context.Context, st *registry.State, n int) (*host.Version, error) {
+	v, ok := st.Version(n)
+	if !ok {
+		return nil, fault.New(fault.NotFound, fault.VersionNotFound, "The model %q has no version %d.", st.Name, n)
+	}
+	dir, err := m.store.View(v)
+	if err != nil {
+		return nil, err
+	}
+	return m.host.Load(ctx, host.Source{Model: st.Name, Number: n, Parity: string(v.Parity), Dir: dir})
+}
+
+// routesOf says what the registry knows, with nothing loaded.
+func routesOf(st *registry.State) *host.Routes {
+	routes := &host.Routes{
+		Model: st.Name, Aliases: st.Aliases, Known: map[int]bool{},
+		Loaded: map[int]*host.Version{}, Failed: map[int]error{},
+	}
+	for _, v := range st.Versions {
+		if !v.Deleted {
+			routes.Known[v.Number] = true
+		}
+	}
+	if d := st.Current(); d != nil {
+		routes.Stable = d.Stable
+	}
+	return routes
+}
+
+// wanted lists the versions that are to be loaded, the stable one first: those
+// of the current deployment, those with an alias, and the previous stable one,
+// to which a rollback returns.
+func wanted(st *registry.State) []int {
+	var list []int
+	add := func(n int) {
+		if v, ok := st.Version(n); ok && !v.Deleted && !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	if d := st.Current(); d != nil {
+		add(d.Stable)
+	}
+	for _, n := range st.Aliases {
+		add(n)
+	}
+	if d := st.Previous(); d != nil {
+		add(d.Stable)
+	}
+	return list
+}
