@@ -1,0 +1,27 @@
+"""tenon's Python kit: export a fitted pipeline exactly, push it, and predict from a DataFrame.
+
+`export` writes a bundle only if the graph in it answers as the pipeline does; `bundle` does the same for any
+`.onnx` beside its truth; `push` brings a bundle to a server; `Client` asks one.
+"""
+
+from __future__ import annotations
+
+from tenon.bare import bundle
+from tenon.bundlefile import Bundle
+from tenon.client import Client
+from tenon.errors import ExportError, ParityError, ServerError, TenonError
+from tenon.export import export
+from tenon.push import Version, push
+
+__all__ = [
+    "Bundle",
+    "Client",
+    "ExportError",
+    "ParityError",
+    "ServerError",
+    "TenonError",
+    "Version",
+    "bundle",
+    "export",
+    "push",
+]

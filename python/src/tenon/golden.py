@@ -1,0 +1,106 @@
+"""The golden set: request bodies and what the original pipeline says to them, one JSON line each."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenon import wire
+from tenon.check import Sample
+from tenon.inputs import Array, Input, take
+from tenon.samples import choose
+from tenon.signature import Output
+
+HOLDOUT_ROWS = 1000
+"""Ten rows would miss a fault of 0.7 % of the rows 93 times in 100; a thousand miss it once in a thousand."""
+BOUNDARY_ROWS = 300
+EDGE_ROWS = 200
+"""At most, for each kind of edge row, spread evenly over the inputs."""
+SIZES = (1, 2, 7, 50)
+ALL_AT_ONCE = 500
+
+
+def select(samples: Sequence[Sample], outputs: Sequence[Output]) -> list[Sample]:
+    """The rows of the samples that travel: stratified hold-out rows, and a spread of the made-up ones."""
+    chosen = []
+    for sample in samples:
+        if sample.why in ("hold-out", "training"):
+            rows = stratified(sample, outputs, HOLDOUT_ROWS)
+        else:
+            limit = BOUNDARY_ROWS if sample.why == "boundary" else EDGE_ROWS
+            rows = np.unique(np.linspace(0, len(sample) - 1, min(limit, len(sample))).astype(int))
+        picked = choose(sample, rows)
+        if picked is not None:
+            chosen.append(picked)
+    return chosen
+
+
+def stratified(sample: Sample, outputs: Sequence[Output], limit: int) -> Array:
+    """Positions of at most `limit` rows that hold every label, or every tenth of the predictions, in its share.
+
+    Small strata keep five rows. The draw is seeded: the same frame gives the same rows.
+    """
+    if len(sample) <= limit:
+        return np.arange(len(sample))
+    values = sample.expected[outputs[0].name]
+    if outputs[0].kind == "label":
+        strata = np.unique(values.astype(str), return_inverse=True)[1]
+    else:
+        strata = np.searchsorted(np.nanquantile(values, np.arange(1, 10) / 10), values)
+    random = np.random.default_rng(0)
+    picked: list[Array] = []
+    for stratum in np.unique(strata):
+        rows = random.permutation(np.flatnonzero(strata == stratum))
+        picked.append(rows[: max(5, int(limit * len(rows) / len(sample)))])
+    left = np.setdiff1d(np.arange(len(sample)), np.concatenate(picked))
+    short = max(0, limit - sum(map(len, picked)))
+    return np.sort(np.concatenate([*picked, random.permutation(left)[:short]]))
+
+
+def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence[Output]) -> int:
+    """Writes requests.jsonl.gz and answers.jsonl.gz line by line; returns the number of rows."""
+    folder.mkdir()
+    count = 0
+    with _lines(folder / "requests.jsonl.gz") as requests, _lines(folder / "answers.jsonl.gz") as answers:
+        for number, sample in enumerate(_bodies(samples)):
+            row_form, permuted = number % 2 == 0, number % 3 == 2
+            columns = wire.columns_of(inputs, sample.frame)
+            if permuted:
+                columns = dict(reversed(columns.items()))
+            said: Any = wire.answer_columns(outputs, sample.expected)
+            body = {"instances": wire.rows_of(columns)} if row_form else {"inputs": columns}
+            answer = {"predictions": wire.rows_of(said)} if row_form else {"outputs": said}
+            name = f"g{number:05d}"
+            requests.write((wire.dumps({"id": name, "why": sample.why, "body": body}) + "\n").encode())
+            answers.write((wire.dumps({"id": name, **answer}) + "\n").encode())
+            count += len(sample)
+    return count
+
+
+def _bodies(samples: Sequence[Sample]) -> Iterator[Sample]:
+    """The samples cut into bodies of 1, 2, 7 and 50 rows in turn, then hold-out rows all at once."""
+    for sample in samples:
+        sizes, start = itertools.cycle(SIZES), 0
+        while start < len(sample):
+            stop = min(start + next(sizes), len(sample))
+            yield _rows(sample, start, stop)
+            start = stop
+    yield _rows(samples[0], 0, min(len(samples[0]), ALL_AT_ONCE))
+
+
+def _rows(sample: Sample, start: int, stop: int) -> Sample:
+    expected = {k: v[start:stop] for k, v in sample.expected.items()}
+    return Sample(sample.why, take(sample.frame, slice(start, stop)), sample.names[start:stop], expected)
+
+
+@contextlib.contextmanager
+def _lines(path: Path) -> Iterator[gzip.GzipFile]:
+    """A gzip file without name and time, so that the same lines are the same bytes."""
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as lines:
+        yield lines

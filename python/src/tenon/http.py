@@ -1,0 +1,71 @@
+"""Talking to a server: where it is, and its refusals as exceptions that can be read."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import httpx
+
+from tenon.errors import ParityError, ServerError
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+_CONNECT_SECONDS = 10.0
+"""A server that does not accept within ten seconds is not there; answers may take as long as they need."""
+
+
+def client(server: str | None) -> httpx.Client:
+    """A client for `server`, else the one in TENON_URL, else the default address."""
+    url = server or os.environ.get("TENON_URL") or DEFAULT_SERVER
+    timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
+    return httpx.Client(base_url=url.rstrip("/"), timeout=timeout, headers={"User-Agent": "tenon-kit"})
+
+
+def ask(http: httpx.Client, method: str, path: str, **options: Any) -> dict[str, Any]:
+    """One request and its JSON object; ServerError or ParityError for anything but success."""
+    try:
+        response = http.request(method, path, **options)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as e:
+        raise ServerError(
+            f"no server answers at {http.base_url}: start one with 'tenon serve', or set TENON_URL"
+        ) from e
+    except (httpx.HTTPError, httpx.InvalidURL) as e:
+        raise ServerError(f"the connection to {http.base_url} broke: {e or type(e).__name__}") from e
+    if response.is_success:
+        return _object(response)
+    raise refusal(response)
+
+
+def refusal(response: httpx.Response) -> ServerError:
+    """The exception for a problem+json answer, or for whatever came instead."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"detail": response.text[:200]}
+    kind = ParityError if problem.get("code") == "parity-failed" else ServerError
+    return kind(_sentence(response.status_code, problem), response.status_code, problem)
+
+
+def _sentence(status: int, problem: dict[str, Any]) -> str:
+    """`invalid-input (400): instances[3].age: expected a number, got "abc"`."""
+    head = f"{problem.get('code') or problem.get('title') or 'refused'} ({status})"
+    detail = str(problem.get("detail") or problem.get("title") or "")
+    errors = [e for e in problem.get("errors") or [] if isinstance(e, dict)]
+    listed = "; ".join(f"{e.get('path', '')}: {e.get('detail', '')}" for e in errors[:5])
+    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    said = f"{head}: {detail}" if detail else head
+    return f"{said} [{listed}{more}]" if listed else said
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        content = response.json()
+    except ValueError as e:
+        raise ServerError(
+            f"{response.url} answered {response.status_code} without JSON: is it a tenon server?"
+        ) from e
+    if not isinstance(content, dict):
+        raise ServerError(f"{response.url} answered no JSON object: is it a tenon server?")
+    return content

@@ -1,0 +1,85 @@
+"""The rule for SimpleImputer: Where and IsNaN on numbers, a comparison with the sentinel on text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.impute import SimpleImputer
+
+from tenon.errors import NotLowered
+from tenon.inputs import SENTINEL
+from tenon.lowering.columns import Block, Column, Columns, joined
+from tenon.lowering.graph import Graph, Value
+from tenon.lowering.rules import lowers
+
+
+@lowers(SimpleImputer)
+def simple_imputer(fitted: SimpleImputer, columns: Columns, g: Graph) -> Columns:
+    """Fills what is missing; columns without any value at fit are dropped, indicators appended."""
+    text = any(b.value.elem == "string" for b in columns.blocks)
+    if not text and fitted.strategy in ("mean", "median"):
+        columns = Columns((columns.numeric(g),), columns.names)
+    kept = np.arange(columns.width)
+    if not fitted.keep_empty_features:
+        kept = np.flatnonzero(~np.asarray(pd.isna(fitted.statistics_)))
+    filled = _fill_text if text else _fill_numbers
+    parts = [filled(fitted, columns, g, [int(j) for j in kept])]
+    if fitted.add_indicator:
+        parts += [_indicator(fitted, columns, g, int(j)) for j in fitted.indicator_.features_]
+    return joined(parts)
+
+
+def _fill_numbers(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[int]) -> Columns:
+    """Each block at once; the filling is rounded to the block's own type."""
+    fillings = dict(enumerate(fitted.statistics_))
+    out, start = [], 0
+    for block in columns.blocks:
+        mine = [j for j in kept if start <= j < start + len(block.columns)]
+        start += len(block.columns)
+        if not mine:
+            continue
+        part = Columns((block,)).select(g, [j - start + len(block.columns) for j in mine]).blocks[0]
+        values = np.asarray([fillings[j] for j in mine], dtype=np.float64)
+        value = g.where(_gone(fitted, part.value, g), g.constant(values, part.value.elem), part.value)
+        out.append(Block(value, part.columns))
+    return Columns(tuple(out))
+
+
+def _fill_text(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[int]) -> Columns:
+    out = []
+    for j in kept:
+        block = columns.one(g, j)
+        if block.value.elem != "string":
+            raise NotLowered("a SimpleImputer gets text and numbers together: give each its own")
+        if _same_gap(fitted.missing_values, block.columns[0]):
+            filling = g.constant([[str(fitted.statistics_[j])]], "string")
+            block = Block(g.where(_gone(fitted, block.value, g), filling, block.value), block.columns)
+        out.append(block)
+    return Columns(tuple(out))
+
+
+def _indicator(fitted: SimpleImputer, columns: Columns, g: Graph, j: int) -> Columns:
+    block = columns.one(g, j)
+    value = g.cast(_gone(fitted, block.value, g), "float64")
+    # The flags join the numbers and take their type.
+    return Columns((Block(value, (Column(block.columns[0].dtype),)),))
+
+
+def _gone(fitted: SimpleImputer, value: Value, g: Graph) -> Value:
+    """Where `missing_values` stands, as a boolean tensor of the value's shape."""
+    marker: Any = fitted.missing_values
+    if value.elem == "string":
+        text = SENTINEL if not isinstance(marker, str) else marker
+        return g.op("Equal", value, g.constant([text], "string"), elem="bool")
+    if pd.isna(marker):
+        return g.op("IsNaN", g.cast(value, "float64") if "int" in value.elem else value, elem="bool")
+    return g.op("Equal", value, g.constant(marker, value.elem), elem="bool")
+
+
+def _same_gap(marker: Any, column: Column) -> bool:
+    """Whether what is missing in the column is what the imputer looks for: NaN is filled, None is left."""
+    if isinstance(marker, str):
+        return True
+    return column.absent == {True: "none", False: "na" if marker is pd.NA else "nan"}[marker is None]

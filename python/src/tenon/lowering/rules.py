@@ -1,0 +1,71 @@
+"""The table of lowering rules: one small function for each transformer or estimator.
+
+A transformer's rule takes `(fitted, columns, graph)` and returns `Columns`; a predictor's returns `Answers`,
+its outputs by name. To cover another one, write the function and put `@lowers(Class)` above it.
+A rule raises NotLowered for settings that it does not cover and ExportError for what no graph can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tenon.errors import NotLowered
+from tenon.lowering.columns import Columns
+from tenon.lowering.graph import Graph, Value
+
+Answers: TypeAlias = dict[str, Value]
+Rule: TypeAlias = Callable[[Any, Columns, Graph], "Columns | Answers"]
+
+RULES: dict[type, Rule] = {}
+
+
+def lowers(*kinds: type) -> Callable[[Rule], Rule]:
+    """Registers a rule for exactly these classes; a subclass may compute something else."""
+
+    def register(rule: Rule) -> Rule:
+        for kind in kinds:
+            RULES[kind] = rule
+        return rule
+
+    return register
+
+
+def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
+    """Lowers one fitted step; NotLowered if the table has no rule for it."""
+    rule = RULES.get(type(step))
+    if rule is None:
+        raise NotLowered(f"{type(step).__name__} is not among the steps that the kit lowers itself")
+    result = rule(step, columns, g)
+    return _named(step, columns, result) if isinstance(result, Columns) else result
+
+
+def transform(step: Any, columns: Columns, g: Graph) -> Columns:
+    """Lowers one fitted transformer."""
+    result = apply(step, columns, g)
+    if not isinstance(result, Columns):
+        raise NotLowered(f"{type(step).__name__} stands where a transformer is expected")
+    return result
+
+
+def classes_of(estimator: Any) -> tuple[Any, str]:
+    """The classes of a classifier of one target, and the element type that keeps them."""
+    classes = np.asarray(estimator.classes_) if not isinstance(estimator.classes_, list) else None
+    if classes is None or classes.ndim != 1:
+        raise NotLowered(f"{type(estimator).__name__} predicts several labels at once")
+    elem = {"b": "bool", "i": "int64", "u": "int64", "f": "float64"}.get(classes.dtype.kind, "string")
+    return classes, elem
+
+
+def _named(step: Any, before: Columns, after: Columns) -> Columns:
+    """scikit-learn's names of the new columns, which a later step may select by."""
+    try:
+        names = tuple(
+            map(str, step.get_feature_names_out(before.names and np.asarray(before.names, dtype=object)))
+        )
+    except (AttributeError, ValueError, TypeError):
+        return replace(after, names=None)
+    return replace(after, names=names if len(names) == after.width else None)
