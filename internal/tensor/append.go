@@ -136,7 +136,9 @@ func (o *Output) appendElement(dst []byte, i int) []byte {
 	case Float16:
 		return AppendFloat(dst, Float16Value(View[uint16](x)[i]), 32)
 	case Uint64:
-		return strconv.AppendUint(dst, View[uint64](x)[i], 10)
+		if o.Type != Bool {
+			return strconv.AppendUint(dst, View[uint64](x)[i], 10)
+		}
 	}
 	v := integerAt(x, i)
 	if o.Type == Bool {
@@ -147,7 +149,7 @@ func (o *Output) appendElement(dst []byte, i int) []byte {
 
 func integerAt(x *Tensor, i int) int64 {
 	switch x.Type {
-	case Int64:
+	case Int64, Uint64: // the bits of a uint64, which its caller needs no more of
 		return View[int64](x)[i]
 	case Int32:
 		return int64(View[int32](x)[i])

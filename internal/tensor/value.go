@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"strings"
 )
@@ -174,6 +175,9 @@ func (d *Decoder) boolean(col *Column, i int, c byte) error {
 	default:
 		return d.mismatch("expected true or false, got %s")
 	}
+	if !col.Domain.hasInteger(int64(v)) {
+		d.find(findDomain, "%t is not among the values that the model accepts", v != 0)
+	}
 	if b := &d.frame.buffers[col.Buffer]; b.Type.IsFloat() {
 		d.store(col, i, v)
 	} else {
@@ -196,13 +200,20 @@ func (d *Decoder) nonFinite(col *Column, i int) error {
 		}
 		d.store(col, i, math.NaN())
 	case `"Infinity"`:
-		d.store(col, i, math.Inf(1))
+		d.infinite(col, i, math.Inf(1))
 	case `"-Infinity"`:
-		d.store(col, i, math.Inf(-1))
+		d.infinite(col, i, math.Inf(-1))
 	default:
 		d.find(findType, "expected a number, got %s", describe(literal))
 	}
 	return nil
+}
+
+func (d *Decoder) infinite(col *Column, i int, v float64) {
+	if !col.Domain.hasFloat(v) {
+		d.find(findDomain, "an infinite number is not among the values that the model accepts")
+	}
+	d.store(col, i, v)
 }
 
 func (d *Decoder) number(col *Column, i int) error {
@@ -215,8 +226,9 @@ func (d *Decoder) number(col *Column, i int) error {
 		return nil
 	}
 	v, err := parseFloat(literal)
-	if err != nil || (!math.IsInf(v, 0) && overflows(col.Type, v)) {
-		d.find(findRange, "%s is out of the range of %s", clip(string(literal)), col.Type)
+	narrowest := min(col.Type, d.frame.buffers[col.Buffer].Type) // of the two floats it is cast to
+	if err != nil || overflows(narrowest, v) {
+		d.find(findRange, "%s is out of the range of %s", clip(string(literal)), narrowest)
 		return nil
 	}
 	if !col.Domain.hasFloat(v) {
@@ -245,7 +257,7 @@ func (d *Decoder) integer(col *Column, i int, literal []byte) {
 		bits, err = inRange(col.Type, negative, magnitude)
 	}
 	switch {
-	case err == errFraction:
+	case errors.Is(err, errFraction):
 		d.find(findType, "expected a whole number, got %s", clip(string(literal)))
 		return
 	case err != nil:
@@ -256,13 +268,17 @@ func (d *Decoder) integer(col *Column, i int, literal []byte) {
 		return
 	}
 	b := &d.frame.buffers[col.Buffer]
+	v := float64(magnitude)
+	if negative {
+		v = -v
+	}
 	switch {
 	case !b.Type.IsFloat():
 		storeBits(b, i, bits)
-	case negative:
-		d.store(col, i, float64(int64(bits)))
+	case overflows(b.Type, v):
+		d.find(findRange, "%s is out of the range of %s", clip(string(literal)), b.Type)
 	default:
-		d.store(col, i, float64(magnitude))
+		d.store(col, i, v)
 	}
 }
 

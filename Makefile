@@ -1,0 +1,86 @@
+# tenon: `make help` says what there is to say.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PYTHON ?= python3.11
+export PYTHON
+
+VENV := var/venv
+VENV_STAMP := $(VENV)/.made
+LINT := bin/tools/golangci-lint
+
+# C and what needs it is vetted where it is built; everything else on the other
+# platforms too, where nothing is linked against ONNX Runtime.
+PORTABLE = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
+	| grep -v -e /runtime/ort -e /tenon/cmd/ | cut -d ' ' -f 1)
+
+.PHONY: help build run check test format clean
+help: ## print this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+build: go kit ## bin/tenon, and var/venv with the Python kit
+
+run: build ## train the examples, serve them on 127.0.0.1:8080, say what to try
+	@scripts/run
+
+check: ## lint, vet, layers, Go tests with the race detector
+	@scripts/phases tools build lint vet cross tidy race
+
+test: ## check, then the Python tests and end to end; what CI runs
+	@scripts/phases tools build lint vet cross tidy race python e2e
+
+format: $(LINT) ## write Go and Python files as the linters want them
+	$(LINT) fmt
+	$(VENV)/bin/ruff format --exclude '*.md' --config python/pyproject.toml python models
+
+clean: ## remove what was built, but not the registry
+	rm -rf bin $(VENV) var/bundles
+
+# The phases, one by one.
+
+.PHONY: go kit tools lint vet cross tidy race python e2e
+go:
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tenon ./cmd/tenon
+
+kit: $(VENV_STAMP)
+
+$(VENV_STAMP): python/requirements.lock python/pyproject.toml scripts/venv
+	@scripts/venv
+	@touch $@
+
+tools: $(LINT)
+
+$(LINT): tools/go.mod tools/go.sum
+	go -C tools build -o ../bin/tools/ tool
+
+lint: $(LINT)
+	$(LINT) run
+
+vet:
+	go vet ./...
+
+# Nothing of it is run, so dependencies are compiled without optimising: half the time.
+cross:
+	@for os in darwin linux; do \
+		echo "go vet for $$os/arm64"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=arm64 go vet -gcflags=all='-N -l' $(PORTABLE); \
+	done
+
+tidy:
+	go mod tidy -diff
+
+race: kit
+	go test -race ./...
+
+python: kit
+	$(VENV)/bin/ruff check --config python/pyproject.toml python models
+	$(VENV)/bin/ruff format --check --exclude '*.md' --config python/pyproject.toml python models
+	cd python && ../$(VENV)/bin/mypy
+	$(VENV)/bin/pytest python/tests --ignore python/tests/e2e
+
+e2e: build
+	$(VENV)/bin/pytest python/tests/e2e
