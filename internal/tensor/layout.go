@@ -52,6 +52,7 @@ type Column struct {
 }
 
 // Domain is a closed set of values; the map that fits the column's type is set.
+// Bools are the integers 0 and 1.
 type Domain struct {
 	Strings  map[string]struct{}
 	Floats   map[float64]struct{}

@@ -63,9 +63,10 @@ func layout(sig *bundle.Signature, graph *onnx.Model) (*tensor.Layout, error) {
 	fed := make([]int, len(graph.Inputs)) // columns of each graph input
 	for i := range sig.Inputs {
 		in := &sig.Inputs[i]
-		g := indexOf(graph.Inputs, orName(in.Feed, in.Name))
+		feed := orName(in.Feed, in.Name)
+		g := indexOf(graph.Inputs, feed)
 		if g < 0 {
-			return nil, refuse("the signature's column %q feeds the graph input %q, which the graph does not have", in.Name, in.Feed)
+			return nil, refuse("the signature's column %q feeds the graph input %q, which the graph does not have", in.Name, feed)
 		}
 		col, err := column(in, &graph.Inputs[g])
 		if err != nil {
@@ -163,9 +164,9 @@ func domain(in *bundle.Input) (*tensor.Domain, error) {
 			put(&d.Strings, v)
 		case json.Number:
 			if in.Type.IsInteger() {
-				n, err := strconv.ParseInt(v.String(), 10, 64)
+				n, err := integer(v.String())
 				if err != nil {
-					return nil, refuse("the domain of the column %q holds %s, which is no whole number that an int64 holds", in.Name, v)
+					return nil, refuse("the domain of the column %q holds %s, which is no whole number of 64 bits", in.Name, v)
 				}
 				put(&d.Integers, n)
 				continue
@@ -175,9 +176,21 @@ func domain(in *bundle.Input) (*tensor.Domain, error) {
 				return nil, refuse("the domain of the column %q holds %s, which is no number", in.Name, v)
 			}
 			put(&d.Floats, f)
+		case bool:
+			put(&d.Integers, map[bool]int64{true: 1}[v])
 		}
 	}
 	return d, nil
+}
+
+// integer reads a whole number as the bits that a frame holds: those of a
+// uint64 beyond an int64 are the negative numbers of the same bits.
+func integer(text string) (int64, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	return int64(n), err
 }
 
 func put[K comparable](set *map[K]struct{}, k K) {
@@ -197,7 +210,7 @@ func buffer(v *onnx.Value, columns []tensor.Column, g, n int) (tensor.Buffer, er
 			continue
 		}
 		switch {
-		case n > 1 && (columns[i].Offset >= n || len(columns[i].Shape) > 0):
+		case columns[i].Offset >= n, n > 1 && len(columns[i].Shape) > 0:
 			return b, refuse("the column %q is at place %d of the graph input %q, which %d columns share", columns[i].Name, columns[i].Offset, v.Name, n)
 		case n == 1 && len(columns[i].Shape) > 0:
 			want = columns[i].Shape

@@ -34,14 +34,16 @@ func classKeys(z *onnx.ZipMap) []string {
 	return keys
 }
 
-// outputs places the signature's outputs among the graph's.
-func outputs(sig *bundle.Signature, graph *onnx.Model) ([]Output, error) {
+// outputs places the signature's outputs among the graph's. One that names
+// what a ZipMap made takes the scores that the ZipMap was fed.
+func outputs(sig *bundle.Signature, graph *onnx.Model, zipmaps []onnx.ZipMap) ([]Output, error) {
 	outs := make([]Output, len(sig.Outputs))
 	for i := range sig.Outputs {
 		s := &sig.Outputs[i]
-		g := indexOf(graph.Outputs, orName(s.From, s.Name))
+		from := orName(s.From, s.Name)
+		g := indexOf(graph.Outputs, stripped(from, zipmaps))
 		if g < 0 {
-			return nil, refuse("the signature's output %q comes from the graph output %q, which the graph does not have", s.Name, s.From)
+			return nil, refuse("the signature's output %q comes from the graph output %q, which the graph does not have", s.Name, from)
 		}
 		v := &graph.Outputs[g]
 		o := Output{
@@ -57,9 +59,50 @@ func outputs(sig *bundle.Signature, graph *onnx.Model) ([]Output, error) {
 		if !shown(v.Type, o.Type) {
 			return nil, refuse("the output %q is of type %s, and the graph output %s cannot be shown as that", s.Name, o.Type, v)
 		}
+		if err := o.holdDeclared(v); err != nil {
+			return nil, err
+		}
 		outs[i] = o
 	}
 	return outs, nil
+}
+
+func stripped(name string, zipmaps []onnx.ZipMap) string {
+	for i := range zipmaps {
+		if zipmaps[i].Output == name {
+			return zipmaps[i].Tensor
+		}
+	}
+	return name
+}
+
+// holdDeclared refuses an output that contradicts the shape which the graph
+// declares; what the graph leaves open, view sees.
+func (o *Output) holdDeclared(v *onnx.Value) error {
+	if !v.Ranked {
+		return nil
+	}
+	rows, row := len(v.Dims) > 0, []int64(nil)
+	if rows {
+		row = v.Shape()[1:]
+	}
+	n := tensor.Count(row) // -1 where the graph leaves it open
+	var fits bool
+	var says string
+	switch {
+	case o.Column >= 0:
+		fits, says = n < 0 || int64(o.Column) < n, fmt.Sprintf("is column %d", o.Column)
+	case len(o.Classes) > 0:
+		fits, says = n < 0 || n == int64(len(o.Classes)), fmt.Sprintf("has %d classes", len(o.Classes))
+	case o.Scalar:
+		fits, says = n < 0 || n == 1, "is one value per row"
+	default:
+		fits, says = agree(row, o.Shape), fmt.Sprintf("is %s per row", tensor.FormatShape(o.Shape))
+	}
+	if rows && fits {
+		return nil
+	}
+	return refuse("the output %q %s, and the graph output is %s", o.Name, says, v)
 }
 
 // shown reports whether a graph's element can be shown as the logical type:
@@ -110,12 +153,13 @@ func (o *Output) hold(fits bool, x *tensor.Tensor) error {
 	return fmt.Errorf("the graph answered with the shape %s for the output %q, which its signature contradicts", tensor.FormatShape(x.Shape), o.Name)
 }
 
+// agree compares shapes; a negative dimension is open.
 func agree(got, want []int64) bool {
 	if len(got) != len(want) {
 		return false
 	}
 	for i := range got {
-		if want[i] >= 0 && got[i] != want[i] {
+		if want[i] >= 0 && got[i] >= 0 && got[i] != want[i] {
 			return false
 		}
 	}

@@ -52,7 +52,7 @@ func Compile(sig *bundle.Signature, graph *onnx.Model, zipmaps []onnx.ZipMap) (*
 		if p.Layout, err = layout(sig, graph); err != nil {
 			return nil, err
 		}
-		if p.Outputs, err = outputs(sig, graph); err != nil {
+		if p.Outputs, err = outputs(sig, graph, zipmaps); err != nil {
 			return nil, err
 		}
 	}

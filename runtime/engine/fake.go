@@ -22,7 +22,7 @@ type Fake struct {
 	// Refuse, where set, decides whether a load fails.
 	Refuse func(g Graph) error
 
-	open atomic.Int64
+	open, misused atomic.Int64
 }
 
 // Version implements Engine.
@@ -30,6 +30,11 @@ func (f *Fake) Version() string { return "fake" }
 
 // Open returns how many sessions are loaded and not yet closed.
 func (f *Fake) Open() int { return int(f.open.Load()) }
+
+// Misused returns how often a session was used against the contract: run or
+// closed after its Close, or closed during a run. A real engine would have
+// ended the process.
+func (f *Fake) Misused() int { return int(f.misused.Load()) }
 
 // Load implements Engine. Like a real engine it refuses what is not a model.
 func (f *Fake) Load(_ context.Context, g Graph) (Session, error) {
@@ -65,10 +70,20 @@ type fakeSession struct {
 	fake    *Fake
 	graph   Graph
 	endless bool
+	runs    atomic.Int64
+	closed  atomic.Bool
 }
 
 // Run implements Session.
 func (s *fakeSession) Run(ctx context.Context, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	s.runs.Add(1)
+	defer s.runs.Add(-1)
+	if s.closed.Load() {
+		s.fake.misused.Add(1)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s.fake.Compute != nil {
 		return s.fake.Compute(ctx, s.graph, inputs)
 	}
@@ -99,6 +114,9 @@ func (s *fakeSession) Run(ctx context.Context, inputs []*tensor.Tensor) ([]*tens
 
 // Close implements Session.
 func (s *fakeSession) Close() error {
+	if s.closed.Swap(true) || s.runs.Load() > 0 {
+		s.fake.misused.Add(1)
+	}
 	s.fake.open.Add(-1)
 	return nil
 }

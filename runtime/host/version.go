@@ -48,6 +48,9 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := holdsExternalData(b, model.graph); err != nil {
+		return nil, err
+	}
 	plan, err := transform.Compile(b.Signature, model.graph, model.zipmaps)
 	if err != nil {
 		return nil, err
@@ -59,6 +62,19 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	v := &Version{Source: src, Plan: plan, Bundle: b, session: session}
 	v.owners.Store(1)
 	return v, nil
+}
+
+// holdsExternalData refuses a model whose weights are in files that did not
+// come with it.
+func holdsExternalData(b *bundle.Bundle, graph *onnx.Model) error {
+	for _, name := range graph.ExternalData {
+		if !b.Manifest.Has(name) {
+			return fault.New(fault.Unprocessable, fault.ModelRefused,
+				"The model keeps weights in the file %q, which is not in the bundle: "+
+					"save it in one file, or push a bundle that holds both.", name)
+		}
+	}
+	return nil
 }
 
 // inspected is what the walk of a model file told.
@@ -86,7 +102,7 @@ func (h *Host) inspect(path string) (engine.Graph, inspected, error) {
 	}
 	found := inspected{graph: model}
 	if len(model.ZipMaps) > 0 {
-		if found, err = h.strip(f, info.Size(), &graph); err != nil {
+		if found, err = h.strip(f, info.Size(), model, &graph); err != nil {
 			return graph, inspected{}, err
 		}
 	}
@@ -94,16 +110,17 @@ func (h *Host) inspect(path string) (engine.Graph, inspected, error) {
 	return graph, found, nil
 }
 
-// strip rewrites the model without its ZipMaps and walks it again.
-func (h *Host) strip(f *os.File, size int64, graph *engine.Graph) (inspected, error) {
+// strip rewrites the model without its ZipMaps and walks it again. A model
+// whose ZipMaps make no output stays as it is.
+func (h *Host) strip(f *os.File, size int64, model *onnx.Model, graph *engine.Graph) (inspected, error) {
 	rewrite, err := onnx.StripZipMap(f, size, onnx.Limits{})
-	if err != nil {
-		return inspected{}, err
+	if err != nil || rewrite == nil {
+		return inspected{graph: model}, err
 	}
 	if graph.Model, err = rewrite.Bytes(); err != nil {
 		return inspected{}, err
 	}
-	model, err := onnx.Inspect(rewrite, rewrite.Size, onnx.Limits{})
+	model, err = onnx.Inspect(rewrite, rewrite.Size, onnx.Limits{})
 	return inspected{graph: model, zipmaps: rewrite.Replaced}, err
 }
 

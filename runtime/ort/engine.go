@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	binding "github.com/yalue/onnxruntime_go"
@@ -40,7 +41,9 @@ func New(path string) (*Engine, error) {
 		}
 	}
 	binding.SetSharedLibraryPath(path)
-	if err := binding.InitializeEnvironment(binding.WithLogLevelError()); err != nil {
+	// Errors come back to us. ONNX Runtime's own lines about them would stand,
+	// coloured and with clients' values, among the lines of our log.
+	if err := binding.InitializeEnvironment(binding.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime could not be started from %s: %w", path, err)
 	}
 	if err := binding.DisableTelemetry(); err != nil {
@@ -100,6 +103,10 @@ func sessionOptions(g engine.Graph) (*binding.SessionOptions, error) {
 	if err = options.SetIntraOpNumThreads(max(g.Threads, 1)); err == nil {
 		err = options.SetInterOpNumThreads(1)
 	}
+	if err == nil && g.Model != nil && g.Path != "" {
+		// Rewritten bytes have no folder of their own to look for weights in.
+		err = options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", filepath.Dir(g.Path))
+	}
 	if err != nil {
 		_ = options.Destroy()
 		return nil, err
@@ -111,8 +118,8 @@ func sessionOptions(g engine.Graph) (*binding.SessionOptions, error) {
 func refused(g engine.Graph, err error) error {
 	reason := cleanMessage(err.Error(), g.Path)
 	remedy := "check that the file loads in Python with onnxruntime " + Release
-	if mentionsLocale(reason) {
-		remedy = "install the locale en_US.UTF-8 on the server, which ONNX Runtime needs for string normalisation"
+	if locale := lacksLocale(reason); locale != "" {
+		remedy = "install the locale " + locale + " on the server, which the model's string normalisation needs"
 	}
 	return fault.New(fault.Unprocessable, fault.ModelRefused,
 		"ONNX Runtime refused the model: %s; %s.", reason, remedy).Because(err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // Release is the ONNX Runtime release that tenon is built against and that the
@@ -48,17 +49,22 @@ func FindLibrary(s Search) (string, error) {
 func (s Search) patterns() []string {
 	inPackage := filepath.Join("lib", "python3*", "site-packages", "onnxruntime", "capi", fileName())
 	beside := filepath.Dir(s.Executable)
-	patterns := []string{filepath.Join(beside, fileName())}
-	for _, dir := range []string{s.WorkDir, beside, filepath.Dir(beside)} {
+	patterns := []string{filepath.Join(literal(beside), fileName())}
+	for _, dir := range []string{literal(s.WorkDir), literal(beside), literal(filepath.Dir(beside))} {
 		patterns = append(patterns,
 			filepath.Join(dir, "var", fileName()),
 			filepath.Join(dir, "var", "lib", fileName()),
 			filepath.Join(dir, "var", "venv", inPackage))
 	}
 	if s.VirtualEnv != "" {
-		patterns = append(patterns, filepath.Join(s.VirtualEnv, inPackage))
+		patterns = append(patterns, filepath.Join(literal(s.VirtualEnv), inPackage))
 	}
 	return patterns
+}
+
+// literal quotes what Glob would take for a pattern in a folder's name.
+func literal(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
 func fileName() string {

@@ -10,12 +10,20 @@ import (
 // nothing to people who do not build it.
 var sourcePlace = regexp.MustCompile(`/\S*onnxruntime\S*/\S+\.(cc|h):\d+\s*`)
 
+// bindingWords are what the binding puts before ONNX Runtime's own message.
+var bindingWords = regexp.MustCompile(`^Error (creating C session( from file)?|running network): `)
+
 // cleanMessage takes our folder and ONNX Runtime's source places out of one of
 // its messages, and bounds it.
 func cleanMessage(message, path string) string {
-	if path != "" {
-		message = strings.ReplaceAll(message, filepath.Dir(path)+string(filepath.Separator), "")
+	if dir := filepath.Dir(path); dir != "." { // an empty or bare path has no folder to hide
+		message = strings.ReplaceAll(message, dir+string(filepath.Separator), "")
+		// ONNX Runtime follows links before it names a file beside the model.
+		if followed, err := filepath.EvalSymlinks(dir); err == nil {
+			message = strings.ReplaceAll(message, followed+string(filepath.Separator), "")
+		}
 	}
+	message = bindingWords.ReplaceAllString(message, "")
 	message = sourcePlace.ReplaceAllString(message, "")
 	message = strings.Join(strings.Fields(message), " ")
 	const most = 500 // the rest is a stack of C++ names
@@ -25,6 +33,13 @@ func cleanMessage(message, path string) string {
 	return strings.TrimRight(message, " .")
 }
 
-func mentionsLocale(message string) bool {
-	return strings.Contains(strings.ToLower(message), "locale")
+// missingLocale is how ONNX Runtime says that the system lacks a locale.
+var missingLocale = regexp.MustCompile(`locale with name:\s*([\w.@-]+)`)
+
+// lacksLocale returns the locale that ONNX Runtime did not find, or "".
+func lacksLocale(message string) string {
+	if m := missingLocale.FindStringSubmatch(message); m != nil {
+		return m[1]
+	}
+	return ""
 }

@@ -3,6 +3,8 @@ package ort
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"strings"
 
 	binding "github.com/yalue/onnxruntime_go"
 
@@ -26,10 +28,11 @@ func (s *session) Run(ctx context.Context, inputs []*tensor.Tensor) ([]*tensor.T
 	in := make([]binding.Value, 0, len(inputs))
 	out := make([]binding.Value, len(s.graph.Outputs))
 	defer func() { destroy(in); destroy(out) }()
-	for _, x := range inputs {
+	for i, x := range inputs {
 		v, err := toValue(x)
 		if err != nil {
-			return nil, err
+			return nil, fault.New(fault.Invalid, fault.RunFailed,
+				"ONNX Runtime cannot take %s as the input number %d of the graph.", x, i).Because(err)
 		}
 		in = append(in, v)
 	}
@@ -72,11 +75,25 @@ func (s *session) run(ctx context.Context, in, out []binding.Value) error {
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("the run was stopped: %w", ctx.Err())
+	case strings.HasPrefix(err.Error(), notTaken):
+		return undeclared().Because(err)
 	default:
 		return fault.New(fault.Invalid, fault.RunFailed,
 			"ONNX Runtime could not compute an answer for this input: %s; "+
 				"compare the input with what the model was trained on.", cleanMessage(err.Error(), s.graph.Path)).Because(err)
 	}
+}
+
+// notTaken begins the binding's error for an output that was computed, but
+// that it has no value for.
+const notTaken = "Error creating tensor from ort"
+
+// undeclared is the fault for an output of rank 0 where the graph leaves the
+// rank open, so that load could not refuse it and no memory was prepared.
+func undeclared() *fault.Error {
+	return fault.New(fault.Invalid, fault.RunFailed,
+		"An output of the graph has rank 0 without declaring it, which is not supported yet: "+
+			"export the model with the shapes of its outputs.")
 }
 
 // Close implements engine.Session.
@@ -86,9 +103,11 @@ func (s *session) Close() error {
 	return err
 }
 
+// destroy frees values. The binding leaves a nil pointer, which is no nil
+// interface, in the place of an output that it could not take.
 func destroy(values []binding.Value) {
 	for _, v := range values {
-		if v != nil {
+		if v != nil && !reflect.ValueOf(v).IsNil() {
 			_ = v.Destroy()
 		}
 	}

@@ -63,7 +63,33 @@ func supported(g engine.Graph) error {
 	if err := check("input", g.Inputs); err != nil {
 		return err
 	}
-	return check("output", g.Outputs)
+	if err := check("output", g.Outputs); err != nil {
+		return err
+	}
+	return knownHalves(g)
+}
+
+// knownHalves refuses float16 outputs whose shape the inputs cannot tell,
+// because their memory is made before the run (see outputPlan).
+func knownHalves(g engine.Graph) error {
+	symbols := map[string]bool{}
+	for _, in := range g.Inputs {
+		for _, d := range in.Dims {
+			symbols[d.Symbol] = d.Symbol != ""
+		}
+	}
+	for _, p := range g.Outputs {
+		known := p.Ranked || p.Type != tensor.Float16
+		for k, d := range p.Dims {
+			known = known && (p.Type != tensor.Float16 || k == 0 || d.Size >= 0 || symbols[d.Symbol])
+		}
+		if !known {
+			return fault.New(fault.Unprocessable, fault.ModelRefused,
+				"The shape of the graph's float16 output %q is not known before a run, "+
+					"which is not supported yet: export the output as float32.", p.Name)
+		}
+	}
+	return nil
 }
 
 // toValue hands a tensor to ONNX Runtime: numbers by their own memory, which
@@ -81,7 +107,11 @@ func toValue(x *tensor.Tensor) (binding.Value, error) {
 		return v, nil
 	}
 	if len(x.Shape) == 0 {
-		return scalars[x.Type](x.Data)
+		newScalar, carried := scalars[x.Type]
+		if !carried {
+			return nil, fmt.Errorf("a %s of rank 0 cannot be carried", x.Type)
+		}
+		return newScalar(x.Data)
 	}
 	return binding.NewCustomDataTensor(binding.Shape(x.Shape), x.Data, elementTypes[x.Type])
 }
@@ -154,6 +184,9 @@ func (s *session) symbol(name string, inputs []*tensor.Tensor) int64 {
 func fromValue(v binding.Value) (*tensor.Tensor, error) {
 	switch v := v.(type) {
 	case *binding.StringTensor:
+		if len(v.GetShape()) == 0 {
+			return nil, undeclared()
+		}
 		values, err := v.GetContents()
 		return tensor.FromStrings(values, v.GetShape()...), err
 	case *binding.CustomDataTensor:
