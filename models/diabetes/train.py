@@ -8,12 +8,13 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import tenon
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+import tenon
 
 NAME = "diabetes"
 

@@ -8,12 +8,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import tenon
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+
+import tenon
 
 NAME = "digits"
 

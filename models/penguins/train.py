@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import tenon
 from palmerpenguins import load_penguins
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -16,6 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import tenon
 
 NAME = "penguins"
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer
+
 import tenon
 from reader import Reader
-from sklearn.datasets import load_breast_cancer
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tenon
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
@@ -16,6 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import tenon
 from tenon.lowering import RULES
 from tenon.lowering.columns import Block, Columns
 from tenon.lowering.graph import Graph

@@ -10,8 +10,8 @@ from tenon.bare import bundle
 from tenon.bundlefile import Bundle
 from tenon.client import Client
 from tenon.errors import ExportError, ParityError, ServerError, TenonError
-from tenon.export import export
-from tenon.push import Version, push
+from tenon.exporter import export
+from tenon.upload import Version, push
 
 __all__ = [
     "Bundle",

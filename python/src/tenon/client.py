@@ -15,7 +15,7 @@ from tenon.names import predict_path
 
 
 class Client:
-    """Asks one server: `server`, else TENON_URL, else http://127.0.0.1:8080. Holds connections; close it, or use `with`."""
+    """Asks one server: `server`, else TENON_URL, else http://127.0.0.1:8080. Close it, or use `with`."""
 
     def __init__(self, server: str | None = None) -> None:
         self._http = client(server)

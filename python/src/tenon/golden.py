@@ -24,21 +24,33 @@ EDGE_ROWS = 200
 """At most, for each kind of edge row, spread evenly over the inputs."""
 SIZES = (1, 2, 7, 50)
 ALL_AT_ONCE = 500
+LEAST_ROWS = 64
+"""Of hold-out rows where a row is as wide as an image."""
+ALL_VALUES = 2_000_000
+"""In all hold-out rows, unless they are fewer than 64; some 40 MB of JSON before gzip."""
+VALUES = 250_000
+"""In one body at most, so that a line stays below a few MB however wide the rows are."""
 
 
-def select(samples: Sequence[Sample], outputs: Sequence[Output]) -> list[Sample]:
+def select(samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence[Output]) -> list[Sample]:
     """The rows of the samples that travel: stratified hold-out rows, and a spread of the made-up ones."""
+    most = min(HOLDOUT_ROWS, max(LEAST_ROWS, ALL_VALUES // width(inputs)))
     chosen = []
     for sample in samples:
         if sample.why in ("hold-out", "training"):
-            rows = stratified(sample, outputs, HOLDOUT_ROWS)
+            rows = stratified(sample, outputs, most)
         else:
-            limit = BOUNDARY_ROWS if sample.why == "boundary" else EDGE_ROWS
+            limit = min(most, BOUNDARY_ROWS if sample.why == "boundary" else EDGE_ROWS)
             rows = np.unique(np.linspace(0, len(sample) - 1, min(limit, len(sample))).astype(int))
         picked = choose(sample, rows)
         if picked is not None:
             chosen.append(picked)
     return chosen
+
+
+def width(inputs: Sequence[Input]) -> int:
+    """Values in one row."""
+    return sum(i.width or 1 for i in inputs)
 
 
 def stratified(sample: Sample, outputs: Sequence[Output], limit: int) -> Array:
@@ -53,14 +65,22 @@ def stratified(sample: Sample, outputs: Sequence[Output], limit: int) -> Array:
         strata = np.unique(values.astype(str), return_inverse=True)[1]
     else:
         strata = np.searchsorted(np.nanquantile(values, np.arange(1, 10) / 10), values)
+    names, sizes = np.unique(strata, return_counts=True)
+    shares = _shares(sizes, limit)
     random = np.random.default_rng(0)
-    picked: list[Array] = []
-    for stratum in np.unique(strata):
-        rows = random.permutation(np.flatnonzero(strata == stratum))
-        picked.append(rows[: max(5, int(limit * len(rows) / len(sample)))])
-    left = np.setdiff1d(np.arange(len(sample)), np.concatenate(picked))
-    short = max(0, limit - sum(map(len, picked)))
-    return np.sort(np.concatenate([*picked, random.permutation(left)[:short]]))
+    picked = [random.permutation(np.flatnonzero(strata == n))[:k] for n, k in zip(names, shares, strict=True)]
+    return np.sort(np.concatenate(picked))
+
+
+def _shares(sizes: Array, limit: int) -> Array:
+    """How many of each stratum: its part of the limit, but five if it has them, and `limit` together."""
+    parts = limit * sizes / sizes.sum()
+    shares: Array = np.minimum(np.maximum(5, parts.astype(int)), sizes)
+    while shares.sum() < limit:
+        shares[np.argmax(np.where(shares < sizes, parts - shares, -np.inf))] += 1
+    while shares.sum() > limit:
+        shares[np.argmax(shares)] -= 1
+    return shares
 
 
 def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence[Output]) -> int:
@@ -68,7 +88,7 @@ def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outp
     folder.mkdir()
     count = 0
     with _lines(folder / "requests.jsonl.gz") as requests, _lines(folder / "answers.jsonl.gz") as answers:
-        for number, sample in enumerate(_bodies(samples)):
+        for number, sample in enumerate(bodies(samples, inputs)):
             row_form, permuted = number % 2 == 0, number % 3 == 2
             columns = wire.columns_of(inputs, sample.frame)
             if permuted:
@@ -83,15 +103,16 @@ def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outp
     return count
 
 
-def _bodies(samples: Sequence[Sample]) -> Iterator[Sample]:
+def bodies(samples: Sequence[Sample], inputs: Sequence[Input]) -> Iterator[Sample]:
     """The samples cut into bodies of 1, 2, 7 and 50 rows in turn, then hold-out rows all at once."""
+    most = max(1, VALUES // width(inputs))
     for sample in samples:
         sizes, start = itertools.cycle(SIZES), 0
         while start < len(sample):
-            stop = min(start + next(sizes), len(sample))
+            stop = min(start + min(next(sizes), most), len(sample))
             yield _rows(sample, start, stop)
             start = stop
-    yield _rows(samples[0], 0, min(len(samples[0]), ALL_AT_ONCE))
+    yield _rows(samples[0], 0, min(len(samples[0]), ALL_AT_ONCE, most))
 
 
 def _rows(sample: Sample, start: int, stop: int) -> Sample:

@@ -7,6 +7,7 @@ dtype; the graph's tensor is double, except where a value would not survive that
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -29,6 +30,10 @@ SENTINEL = "\ue000"
 EXACT = 2**53
 """The largest magnitude up to which every integer is a double."""
 
+LONGEST_NAME = 1024
+"""Bytes of a column's name that a server takes."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NULLABLE = {"boolean": "bool", "Float64": "float64"}
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
@@ -154,8 +159,23 @@ def _check_column_names(X: pd.DataFrame, what: str) -> None:
         raise ExportError(
             f"{what} has two columns called {twice[0]!r}: rename one, since requests name columns"
         )
+    unseen = [n for n in names if not _is_unicode(n) or _CONTROL.search(n) or len(n.encode()) > LONGEST_NAME]
+    if unseen:
+        raise ExportError(
+            f"{what} has the column name {unseen[0][:64]!r}, with control characters or over {LONGEST_NAME} bytes: "
+            "rename it"
+        )
     if "" in names:
         raise ExportError(f"{what} has a column whose name is empty: name it, since requests name columns")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be UTF-8: Python's strings may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _matrix(X: Array, holdout: Array) -> Input:
@@ -177,11 +197,11 @@ def _column(feed: str, key: Any, values: pd.Series, held: pd.Series) -> Input:
     where = f"column {str(key)!r}"
     dtype: Any = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        kind, _ = _object_kind(where, np.asarray(dtype.categories, dtype=object))
-        if kind != "string":
+        if not all(isinstance(c, str) for c in dtype.categories):
             raise ExportError(
                 f"{where} is a category of numbers: use .astype(int) or .astype(str) and fit again"
             )
+        _object_kind(where, np.asarray(dtype.categories, dtype=object))
         return Input(str(key), "string", feed, "string", "nan", key=key)
     if isinstance(dtype, pd.StringDtype):
         absent = "na" if dtype.na_value is pd.NA else "nan"
@@ -237,8 +257,8 @@ def _object_kind(where: str, values: Array) -> tuple[str, str | None]:
     kinds = {_absent(v) for v in values[gone]}
     if len(kinds) > 1:
         raise ExportError(
-            f"{where} mixes {' and '.join(sorted(_SAID[k] for k in kinds))} for missing values, which scikit-learn treats "
-            "differently and a request cannot tell apart: use .where(X.notna(), numpy.nan) and fit again"
+            f"{where} mixes {' and '.join(sorted(_SAID[k] for k in kinds))} for missing values, which scikit-learn "
+            "treats differently and a request cannot tell apart: use .where(X.notna(), numpy.nan) and fit again"
         )
     others = sorted({type(v).__name__ for v in values[~gone] if not isinstance(v, str)})
     if others:
@@ -246,9 +266,10 @@ def _object_kind(where: str, values: Array) -> tuple[str, str | None]:
             f"{where} is an object column with values of type {', '.join(others)}: give it one dtype and fit again"
         )
     for text in values[~gone]:
-        if SENTINEL in text or "\x00" in text:
+        if SENTINEL in text or "\x00" in text or not _is_unicode(text):
             raise ExportError(
-                f"{where} holds the text {text!r}, with a character that cannot be served (U+E000, U+0000): clean it"
+                f"{where} holds the text {text!r}, with a character that cannot be served: "
+                "take out U+E000, U+0000 and lone surrogates"
             )
     return "string", next(iter(kinds), "nan")
 

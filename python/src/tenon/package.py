@@ -38,7 +38,7 @@ def package(
         _write_json(folder / "signature.json", signature.to_json())
         _write_json(folder / "profile.json", profile(signature.inputs, signature.outputs, frame, answers))
         _write_json(folder / "environment.json", environment())
-        chosen = golden.select(samples, signature.outputs)
+        chosen = golden.select(samples, signature.inputs, signature.outputs)
         count = golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
         card = _card(name, task, description, signature, [*notes, f"The golden set holds {count} rows."])
         (folder / "README.md").write_text(card, encoding="utf-8")

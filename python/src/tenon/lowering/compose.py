@@ -1,4 +1,4 @@
-"""Rules for what holds other steps: Pipeline, ColumnTransformer and the FunctionTransformer that does nothing."""
+"""Rules for what holds other steps: Pipeline, ColumnTransformer, searches, and FunctionTransformer()."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -22,6 +23,12 @@ def pipeline(fitted: Pipeline, columns: Columns, g: Graph) -> Columns | Answers:
     for step in before:
         columns = transform(step, columns, g)
     return columns if last is None else apply(last, columns, g)
+
+
+@lowers(GridSearchCV, RandomizedSearchCV)
+def search(fitted: GridSearchCV, columns: Columns, g: Graph) -> Columns | Answers:
+    """The best pipeline that a search refitted."""
+    return apply(fitted.best_estimator_, columns, g)
 
 
 @lowers(ColumnTransformer)
@@ -45,8 +52,8 @@ def function_transformer(fitted: FunctionTransformer, columns: Columns, g: Graph
     if fitted.func is not None:
         name = getattr(fitted.func, "__name__", repr(fitted.func))
         raise ExportError(
-            f"FunctionTransformer runs the Python function {name}, which cannot be served: compute that column before the "
-            "pipeline, or bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
+            f"FunctionTransformer runs the Python function {name}, which cannot be served: compute that column "
+            "before the pipeline, or bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
         )
     return columns
 

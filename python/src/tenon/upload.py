@@ -36,7 +36,7 @@ class Version:
 
 
 def push(bundle: Bundle | str | os.PathLike[str], server: str | None = None, deploy: bool = False) -> Version:
-    """Uploads a bundle (what `export` returned, a tar, or a folder) and returns its version; with `deploy` it goes live.
+    """Uploads a bundle (what `export` returned, a tar or a folder); with `deploy` its version goes live.
 
     The same bundle again is the same version. Raises ParityError when the server's answers to the golden set
     differ, ServerError when it refuses for another reason. A terminal shows the progress.

@@ -187,7 +187,8 @@ def _like(held: Frame, frame: Frame) -> Frame:
     for column in frame.columns:
         if held[column].dtype != frame[column].dtype:
             raise ExportError(
-                f"column {str(column)!r} is {frame[column].dtype} in X and {held[column].dtype} in holdout: give it one dtype"
+                f"column {str(column)!r} is {frame[column].dtype} in X and {held[column].dtype} in holdout: "
+                "give it one dtype"
             )
     return held[list(frame.columns)]
 
@@ -209,10 +210,6 @@ def _check_pipeline(pipeline: Any, frame: Frame) -> None:
         raise ExportError(
             f"X has {frame.shape[1]} columns, the pipeline was fitted on {count}: pass the training frame"
         )
-    if isinstance(frame, pd.DataFrame) and expected is None and _fitted_on_array(pipeline, frame):
-        raise ExportError(
-            "the pipeline was fitted on an array, X is a DataFrame: pass the array, or fit on the DataFrame"
-        )
 
 
 _BRING = "bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
@@ -230,11 +227,6 @@ def _check_columns(expected: list[str], frame: Frame) -> None:
     raise ExportError(
         f"X {' and '.join(said) or 'has another order of columns'} than at fit: pass the training frame"
     )
-
-
-def _fitted_on_array(pipeline: Any, frame: pd.DataFrame) -> bool:
-    """A frame with names leaves them in the pipeline, unless the names are not all strings."""
-    return hasattr(pipeline, "n_features_in_") and all(isinstance(c, str) for c in frame.columns)
 
 
 def _describe(pipeline: Any) -> str:

@@ -1,0 +1,247 @@
+"""push and Client against a stub: what is sent, what comes back, and refusals that can be read."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+import tenon
+from stub import serving
+from tenon import upload
+
+PUSHED = {"model": "iris", "version": 3, "digest": "sha256:ab", "parity": "proven", "report": "/r"}
+OUTPUTS = {"model": "iris", "version": 3, "outputs": {"prediction": [1, 2.5]}}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tenon.Bundle:
+    X, y = load_iris(return_X_y=True)
+    path = tmp_path_factory.mktemp("push") / "iris.tenon"
+    return tenon.export(LogisticRegression(max_iter=500).fit(X, y), X, name="iris", path=path)
+
+
+def test_push_streams_the_tar_with_its_length(bundle: tenon.Bundle) -> None:
+    with serving((201, PUSHED)) as stub:
+        version = tenon.push(bundle, server=stub.url)
+    assert version == tenon.Version("iris", 3, "sha256:ab", "proven")
+    assert str(version) == "iris/3"
+    (asked,) = stub.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/models/iris/versions")
+    assert asked.headers["Content-Type"] == "application/x-tar"
+    assert asked.headers["Content-Length"] == str(bundle.path.stat().st_size)
+    assert "Transfer-Encoding" not in asked.headers
+    assert asked.body == bundle.path.read_bytes()
+
+
+def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving((200, PUSHED), (201, {"deployment": 7, "stable": 3})) as stub:
+        monkeypatch.setenv("TENON_URL", stub.url + "/")
+        tenon.push(str(bundle.path), deploy=True)
+    assert stub.asked[1].path == "/v1/models/iris/deployments"
+    assert json.loads(stub.asked[1].body)["stable"] == 3
+    assert "reason" in json.loads(stub.asked[1].body)
+
+
+def test_push_a_folder(bundle: tenon.Bundle, tmp_path: Path) -> None:
+    with tarfile.open(bundle.path) as tar:
+        tar.extractall(tmp_path / "folder", filter="data")
+    with serving((201, PUSHED)) as stub:
+        tenon.push(tmp_path / "folder", server=stub.url)
+    assert stub.asked[0].body == bundle.path.read_bytes(), "the same files are the same tar"
+
+
+def test_push_waits_for_an_operation(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "_ASK_AGAIN_SECONDS", 0)
+    running = {"id": "op1", "state": "running", "done": 1, "total": 2}
+    with serving(
+        (202, running), (200, running), (200, {**running, "state": "succeeded", "result": PUSHED})
+    ) as stub:
+        assert tenon.push(bundle, server=stub.url).number == 3
+    assert [a.path for a in stub.asked[1:]] == ["/v1/operations/op1"] * 2
+    failed = {
+        **running,
+        "state": "failed",
+        "error": {"status": 422, "code": "parity-failed", "report": {"rows": 1}},
+    }
+    with serving((202, running), (200, failed)) as stub, pytest.raises(tenon.ParityError) as caught:
+        tenon.push(bundle, server=stub.url)
+    assert caught.value.report == {"rows": 1}
+
+
+def test_parity_failed(bundle: tenon.Bundle) -> None:
+    problem = {
+        "title": "Refused",
+        "status": 422,
+        "code": "parity-failed",
+        "detail": "4 rows differ",
+        "report": {"differing": 4},
+    }
+    with serving((422, problem)) as stub, pytest.raises(tenon.ParityError, match="4 rows differ") as caught:
+        tenon.push(bundle, server=stub.url)
+    assert caught.value.report == {"differing": 4}
+    assert isinstance(caught.value, tenon.ServerError)
+
+
+def test_a_refusal_carries_code_detail_and_errors() -> None:
+    errors = [
+        {"path": f"inputs.age[{i}]", "code": "type", "detail": 'expected a number, got "abc"'}
+        for i in range(7)
+    ]
+    problem = {
+        "status": 400,
+        "code": "invalid-input",
+        "detail": "the request does not fit the model",
+        "errors": errors,
+    }
+    with serving((400, problem)) as stub, pytest.raises(tenon.ServerError) as caught:
+        tenon.Client(stub.url).predict("iris", pd.DataFrame({"age": ["abc"]}))
+    assert caught.value.status == 400
+    assert caught.value.code == "invalid-input"
+    assert caught.value.errors == errors
+    assert not isinstance(caught.value, tenon.ParityError)
+    assert 'inputs.age[0]: expected a number, got "abc"' in str(caught.value)
+    assert "and 2 more" in str(caught.value)
+
+
+def test_no_server_and_no_json() -> None:
+    with pytest.raises(tenon.ServerError, match="tenon serve"):
+        tenon.Client("http://127.0.0.1:1").predict("iris", [[1.0]])
+    with serving((502, b"<html>")) as stub, pytest.raises(tenon.ServerError, match="502"):
+        tenon.Client(stub.url).predict("iris", [[1.0]])
+    with serving((200, b"hello")) as stub, pytest.raises(tenon.ServerError, match="is it a tenon server"):
+        tenon.Client(stub.url).predict("iris", [[1.0]])
+
+
+@pytest.mark.parametrize(
+    ("ref", "path"),
+    [
+        ("iris", "/v1/models/iris/predict"),
+        ("iris/3", "/v1/models/iris/versions/3/predict"),
+        ("iris@champion", "/v1/models/iris@champion/predict"),
+        ("a.b_c-9", "/v1/models/a.b_c-9/predict"),
+    ],
+)
+def test_references(ref: str, path: str) -> None:
+    with serving((200, OUTPUTS)) as stub:
+        tenon.Client(stub.url).predict(ref, [[1.0], [2.0]])
+    assert stub.asked[0].path == path
+
+
+@pytest.mark.parametrize(
+    "ref", ["", "Iris", "iris/0", "iris/x", "iris@", "iris@A", "iris/3/4", "../x", "iris?x", "iris\n"]
+)
+def test_references_outside_the_grammar_are_not_sent(ref: str) -> None:
+    with pytest.raises(tenon.TenonError, match="is not a reference"):
+        tenon.Client("http://127.0.0.1:1").predict(ref, [[1.0]])
+
+
+def test_what_a_frame_looks_like_on_the_way() -> None:
+    frame = pd.DataFrame(
+        {
+            "f": [0.1, np.nan],
+            "inf": [np.inf, -np.inf],
+            "single": np.array([0.1, 2], dtype="float32"),
+            "i": np.array([2**63 - 1, -1], dtype="int64"),
+            "b": [True, False],
+            "s": ["ä", None],
+            "n": pd.array([1, None], dtype="Int64"),
+            "mb": pd.array([True, None], dtype="boolean"),
+            "c": pd.Series(["x", None], dtype="category"),
+        }
+    )
+    with serving((200, OUTPUTS)) as stub:
+        tenon.Client(stub.url).predict("iris", frame)
+    sent = json.loads(stub.asked[0].body)
+    assert sent == {
+        "inputs": {
+            "f": [0.1, None],
+            "inf": ["Infinity", "-Infinity"],
+            "single": [0.10000000149011612, 2.0],
+            "i": [2**63 - 1, -1],
+            "b": [True, False],
+            "s": ["ä", None],
+            "n": [1, None],
+            "mb": [True, None],
+            "c": ["x", None],
+        }
+    }
+    assert [type(v) for v in sent["inputs"]["n"]] == [int, type(None)]
+
+
+def test_an_array_is_the_input_x() -> None:
+    with serving((200, OUTPUTS)) as stub:
+        got = tenon.Client(stub.url).predict("digits", np.array([[0.0, 1.0], [2.0, np.nan]]))
+    assert json.loads(stub.asked[0].body) == {"inputs": {"x": [[0.0, 1.0], [2.0, None]]}}
+    assert got.index.tolist() == [0, 1]
+
+
+def test_values_that_no_request_carries() -> None:
+    frame = pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])})
+    with pytest.raises(tenon.TenonError, match="Timestamp"):
+        tenon.Client("http://127.0.0.1:1").predict("iris", frame)
+
+
+def answer(outputs: Any, index: Any = ("r1", "r2")) -> pd.DataFrame:
+    frame = pd.DataFrame({"a": [1.0] * len(index)}, index=list(index))
+    with (
+        serving((200, {"model": "m", "version": 1, "outputs": outputs})) as stub,
+        tenon.Client(stub.url) as client,
+    ):
+        return client.predict("m", frame)
+
+
+def test_the_answer_has_the_rows_index_and_the_right_types() -> None:
+    got = answer({"label": ["Adelie", "Gentoo"], "probabilities": {"Adelie": [1, 0.25], "Gentoo": [0, 0.75]}})
+    assert got.index.tolist() == ["r1", "r2"]
+    assert list(got.columns) == ["label", "probabilities.Adelie", "probabilities.Gentoo"]
+    assert got["label"].tolist() == ["Adelie", "Gentoo"]
+    assert got["probabilities.Adelie"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("outputs", "dtype"),
+    [
+        ({"label": [1, 2]}, "int64"),
+        ({"label": [True, False]}, "bool"),
+        ({"prediction": [1, 2]}, "float64"),
+        ({"prediction": [None, "Infinity"]}, "float64"),
+        ({"out": [2**60, 1]}, "int64"),
+    ],
+)
+def test_types_of_answers(outputs: Any, dtype: str) -> None:
+    got = answer(outputs)
+    assert got.dtypes.tolist() == [np.dtype(dtype)]
+
+
+def test_missing_and_infinite_answers() -> None:
+    assert np.array_equal(
+        answer({"prediction": [None, "-Infinity"]})["prediction"], [np.nan, -np.inf], equal_nan=True
+    )
+
+
+def test_bundles_that_are_none(tmp_path: Path) -> None:
+    junk = tmp_path / "junk.tenon"
+    junk.write_bytes(b"junk" * 200)
+    for path, words in (
+        (junk, "not a bundle"),
+        (tmp_path / "no", "does not exist"),
+        (tmp_path, "has no manifest.json"),
+    ):
+        with pytest.raises(tenon.TenonError, match=words):
+            tenon.push(path, server="http://127.0.0.1:1")
+
+
+def test_the_user_agent_is_the_kit() -> None:
+    with serving((200, OUTPUTS)) as stub:
+        tenon.Client(stub.url).predict("iris", [[1.0], [2.0]])
+    assert stub.asked[0].headers["User-Agent"].startswith("tenon-kit")
+    assert httpx.__version__
