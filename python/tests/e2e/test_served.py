@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from serving import ROOT, Served
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -30,58 +26,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import tenon
 from reader import Reader
-
-ROOT = Path(__file__).parents[3]
-BINARY = Path(os.environ.get("TENON_BIN") or ROOT / "bin" / "tenon")
-START_SECONDS = 60
-
-if "TENON_BIN" not in os.environ and not BINARY.exists():
-    pytest.skip("there is no bin/tenon and TENON_BIN names none: run 'make build'", allow_module_level=True)
-
-
-@dataclass
-class Served:
-    """A server that runs, and its address."""
-
-    url: str
-    http: httpx.Client
-
-    def predict(self, model: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self.http.post(f"/v1/models/{model}/predict", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    arguments = [BINARY, "serve", "--registry", folder / "registry", "--listen", address]
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
-    try:
-        with httpx.Client(base_url=f"http://{address}", timeout=60) as http:
-            _wait_until_ready(process, http, log)
-            yield Served(f"http://{address}", http)
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0, log.read_text()[-4000:]
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], http: httpx.Client, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()[-4000:]
-        try:
-            if http.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            # Not listening yet: let the process have the processor, there is nothing else to wait on.
-            time.sleep(0.05)
-    raise AssertionError(f"not ready after {START_SECONDS} s: {log.read_text()[-4000:]}")
 
 
 @dataclass
