@@ -75,6 +75,8 @@ tidy:
 
 race: kit
 	go test -race ./...
+	@# Allocations are counted without the race detector, which drops pooled memory at random.
+	go test -run Alloc ./api/v1 ./internal/tensor
 
 python: kit
 	$(VENV)/bin/ruff check --config python/pyproject.toml python models

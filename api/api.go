@@ -36,6 +36,8 @@ func New(o Options) http.Handler {
 	// lose the body of a POST.
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false
+	// An escaped slash is part of a name, which then is refused as a name.
+	router.UseRawPath = true
 	router.HandleMethodNotAllowed = true
 	router.ContextWithFallback = true
 

@@ -68,13 +68,15 @@ func (m *metrics) handler() http.Handler {
 // make up do not make new series.
 func (m *metrics) observe(c *gin.Context) {
 	started := time.Now()
+	defer func() { // also where the answer is cut off, by a panic
+		route := c.FullPath()
+		if route == "" {
+			route = "none"
+		}
+		m.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(c.Writer.Status())).Inc()
+		m.durations.WithLabelValues(route).Observe(time.Since(started).Seconds())
+	}()
 	c.Next()
-	route := c.FullPath()
-	if route == "" {
-		route = "none"
-	}
-	m.requests.WithLabelValues(route, method(c.Request.Method), strconv.Itoa(c.Writer.Status())).Inc()
-	m.durations.WithLabelValues(route).Observe(time.Since(started).Seconds())
 }
 
 // method folds methods that clients make up into one series.

@@ -57,34 +57,43 @@ func actor(c *gin.Context) string {
 // logAccess writes one line a request, after its answer.
 func logAccess(o Options) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		started := time.Now()
+		started, whole := time.Now(), false
+		defer func() { // an answer that is cut off leaves by a panic, and has its line, too
+			cause := c.Errors.Last()
+			if cause != nil && (!whole || c.Writer.Status() >= http.StatusInternalServerError) {
+				o.Log.Error("a request failed", "request_id", requestID(c), "error", cause.Err)
+			}
+			if o.AccessLog {
+				o.Log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", accessLine(c, time.Since(started), whole)...)
+			}
+		}()
 		c.Next()
-		status := c.Writer.Status()
-		if cause := c.Errors.Last(); cause != nil && status >= http.StatusInternalServerError {
-			o.Log.Error("a request failed", "request_id", requestID(c), "error", cause.Err)
-		}
-		if !o.AccessLog {
-			return
-		}
-		header := c.Writer.Header()
-		attrs := []slog.Attr{
-			slog.String("request_id", requestID(c)),
-			slog.String("method", c.Request.Method),
-			slog.String("path", c.Request.URL.Path),
-			slog.Int("status", status),
-			slog.Float64("ms", float64(time.Since(started).Microseconds())/1000),
-			slog.Int64("in", c.Request.ContentLength),
-			slog.Int("out", max(c.Writer.Size(), 0)),
-			slog.String("actor", actor(c)),
-		}
-		if model := header.Get("Tenon-Model"); model != "" {
-			attrs = append(attrs, slog.String("model", model), slog.String("version", header.Get("Tenon-Version")))
-		}
-		if cause := c.Errors.Last(); cause != nil {
-			attrs = append(attrs, slog.String("code", codeOf(cause.Err)))
-		}
-		o.Log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+		whole = true
 	}
+}
+
+func accessLine(c *gin.Context, took time.Duration, whole bool) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("request_id", requestID(c)),
+		slog.String("method", c.Request.Method),
+		slog.String("path", c.Request.URL.Path),
+		slog.Int("status", c.Writer.Status()),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+		slog.Int64("in", c.Request.ContentLength),
+		slog.Int("out", max(c.Writer.Size(), 0)),
+		slog.String("actor", actor(c)),
+	}
+	header := c.Writer.Header()
+	if model := header.Get("Tenon-Model"); model != "" {
+		attrs = append(attrs, slog.String("model", model), slog.String("version", header.Get("Tenon-Version")))
+	}
+	if cause := c.Errors.Last(); cause != nil {
+		attrs = append(attrs, slog.String("code", codeOf(cause.Err)))
+	}
+	if !whole {
+		attrs = append(attrs, slog.Bool("cut_off", true))
+	}
+	return attrs
 }
 
 func codeOf(err error) string {

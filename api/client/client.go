@@ -67,7 +67,7 @@ type Body struct {
 // Push uploads a bundle or a bare model as a new version.
 func (c *Client) Push(ctx context.Context, model string, body Body) (wire.Published, error) {
 	var out wire.Published
-	request, err := c.request(ctx, http.MethodPost, "/v1/models/"+model+"/versions", body.Reader)
+	request, err := c.request(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/versions", body.Reader)
 	if err != nil {
 		return out, err
 	}
@@ -86,7 +86,7 @@ func (c *Client) Deploy(ctx context.Context, model string, d wire.Deploy) (wire.
 	if err != nil {
 		return out, err
 	}
-	request, err := c.request(ctx, http.MethodPost, "/v1/models/"+model+"/deployments", bytes.NewReader(body))
+	request, err := c.request(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/deployments", bytes.NewReader(body))
 	if err != nil {
 		return out, err
 	}
@@ -117,7 +117,7 @@ func (c *Client) Model(ctx context.Context, r ref.Reference) (out wire.Model, er
 
 // Versions lists a model's versions, newest first.
 func (c *Client) Versions(ctx context.Context, model string) (out wire.Versions, err error) {
-	return out, c.get(ctx, "/v1/models/"+model+"/versions", &out)
+	return out, c.get(ctx, path(ref.Reference{Model: model})+"/versions", &out)
 }
 
 // Version describes one version.
@@ -127,7 +127,7 @@ func (c *Client) Version(ctx context.Context, model string, n int) (out wire.Ver
 
 // Deployments lists a model's deployments, newest first.
 func (c *Client) Deployments(ctx context.Context, model string) (out wire.Deployments, err error) {
-	return out, c.get(ctx, "/v1/models/"+model+"/deployments", &out)
+	return out, c.get(ctx, path(ref.Reference{Model: model})+"/deployments", &out)
 }
 
 // Example returns a golden request body of a version.
@@ -135,15 +135,17 @@ func (c *Client) Example(ctx context.Context, model string, n int) (out json.Raw
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/example", &out)
 }
 
-// path is a reference's place below the server's root.
+// path is a reference's place below the server's root. A name that is none
+// reaches the server as it is, which says what is wrong with it.
 func path(r ref.Reference) string {
+	model := "/v1/models/" + url.PathEscape(r.Model)
 	switch {
 	case r.Version > 0:
-		return fmt.Sprintf("/v1/models/%s/versions/%d", r.Model, r.Version)
+		return fmt.Sprintf("%s/versions/%d", model, r.Version)
 	case r.Alias != "":
-		return "/v1/models/" + r.Model + "@" + r.Alias
+		return model + "@" + url.PathEscape(r.Alias)
 	default:
-		return "/v1/models/" + r.Model
+		return model
 	}
 }
 

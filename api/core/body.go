@@ -29,13 +29,9 @@ type Limits struct {
 // timeout, client gone.
 func ReadBody(w http.ResponseWriter, r *http.Request, limits Limits) ([]byte, error) {
 	if r.ContentLength > limits.Body {
-		return nil, tooLarge(limits.Body)
+		return nil, tooLarge(limits.Body).Because(&http.MaxBytesError{Limit: limits.Body})
 	}
-	control := http.NewResponseController(w)
-	if err := control.SetReadDeadline(time.Now().Add(limits.Timeout)); err == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	}
-	limited := http.MaxBytesReader(w, r.Body, limits.Body)
+	limited := http.MaxBytesReader(w, Timed(w, r.Body, limits.Timeout), limits.Body)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 		body, err := readAll(limited, r.ContentLength)
@@ -47,6 +43,31 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limits Limits) ([]byte, er
 		return nil, fault.New(fault.Unsupported, fault.MediaType,
 			"The Content-Encoding %.40q is not understood: send the body as it is, or as gzip.", encoding)
 	}
+}
+
+// Timed puts a body under a deadline, from now to its last byte. What the
+// server does afterwards takes none of the client's time. A body that broke
+// off keeps its deadline: net/http reads what is left of one before it
+// answers, and would wait for a slow client without end.
+func Timed(w http.ResponseWriter, body io.ReadCloser, timeout time.Duration) io.ReadCloser {
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return body // a writer without a connection, as in a test
+	}
+	return &timedBody{body, control}
+}
+
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // readAll reads with one allocation where the length was announced.
@@ -69,15 +90,13 @@ func gunzip(r io.Reader, limit int64) ([]byte, error) {
 	var out bytes.Buffer
 	for {
 		n, err := io.CopyN(&out, z, 1<<20)
-		if errors.Is(err, io.EOF) {
-			return out.Bytes(), nil
-		}
-		if err != nil {
-			return nil, err
-		}
 		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, err
 		case int64(out.Len()) > limit:
 			return nil, &http.MaxBytesError{Limit: limit}
+		case err != nil:
+			return out.Bytes(), nil
 		case int64(out.Len()) > n+maxRatio*counted.n:
 			return nil, errRatio
 		}
@@ -104,7 +123,7 @@ func BodyError(r *http.Request, err error, limit int64) error {
 	case err == nil, fault.As(err) != nil:
 		return err
 	case errors.As(err, &tooBig), errors.Is(err, errRatio):
-		return tooLarge(limit)
+		return tooLarge(limit).Because(err)
 	case errors.As(err, &network) && network.Timeout():
 		return fault.New(fault.Slow, fault.BodyTimeout,
 			"The request's body did not arrive in time: send it faster, or in smaller parts.").Because(err)
@@ -116,10 +135,10 @@ func BodyError(r *http.Request, err error, limit int64) error {
 	}
 }
 
-func tooLarge(limit int64) error {
+func tooLarge(limit int64) *fault.Error {
 	return fault.New(fault.TooLarge, fault.BodyTooLarge,
-		"The request's body is larger than %d bytes, which is the server's limit (server.max_body): "+
-			"send fewer rows at once, or raise the limit.", limit)
+		"The request's body is larger than %d bytes, or unfolds to more: send fewer rows at once, or raise the "+
+			"server's limit for predictions (server.max_body).", limit)
 }
 
 // CheckJSON refuses a body that says it is something else than JSON. No

@@ -31,8 +31,8 @@ var statuses = map[fault.Kind]int{
 	fault.Timeout:       http.StatusGatewayTimeout,
 }
 
-// ProblemType is the prefix of a problem's type, a name and no address: docs/api.md has a line for
-// every code.
+// ProblemType is the prefix of a problem's type, a name and no address:
+// docs/api.md has a line for every code.
 const ProblemType = "urn:tenon:problem:"
 
 // ProblemOf words an error as a problem. An error that is no fault is ours: it
@@ -72,8 +72,7 @@ func WriteProblem(w http.ResponseWriter, err error, requestID string) int {
 	if fault.Is(err, fault.Overloaded) {
 		header.Set("Retry-After", "1")
 	}
-	var tooBig *http.MaxBytesError
-	if errors.As(err, &tooBig) {
+	if bodyLeft(err) {
 		header.Set("Connection", "close") // what is left of the body is not read
 	}
 	w.WriteHeader(p.Status)
@@ -82,4 +81,12 @@ func WriteProblem(w http.ResponseWriter, err error, requestID string) int {
 		_, _ = w.Write(body) // a client that left needs no answer
 	}
 	return p.Status
+}
+
+// bodyLeft reports whether an error left a body unread that is too large, or
+// too slow, to wait for its end.
+func bodyLeft(err error) bool {
+	var tooBig *http.MaxBytesError
+	e := fault.As(err)
+	return errors.As(err, &tooBig) || e != nil && e.Kind == fault.Slow
 }

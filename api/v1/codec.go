@@ -102,7 +102,7 @@ func (c *codec) note(key string) error {
 }
 
 func invalid(path, detail string) error {
-	e := fault.New(fault.Invalid, fault.InvalidRequest, "The request is not of the form that predict takes; errors says where.")
+	e := fault.New(fault.Invalid, fault.InvalidRequest, "The request is not of the form that this route takes; errors says where.")
 	return e.At(path, "request", "%s", detail)
 }
 

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -13,11 +14,17 @@ import (
 // reference reads :ref and :number: iris, iris@champion or iris/versions/3.
 func reference(c *gin.Context) (ref.Reference, error) {
 	r, err := ref.Parse(c.Param("ref"))
-	number := c.Param("number")
-	if err != nil || number == "" {
+	if err != nil {
 		return r, err
 	}
-	if r.Alias != "" {
+	number := c.Param("number")
+	switch {
+	case r.Version > 0: // iris%2F3: a version has one path
+		return r, fault.New(fault.Invalid, fault.InvalidReference,
+			"In a path a version is written /v1/models/%s/versions/%d, got %q.", r.Model, r.Version, r)
+	case number == "":
+		return r, nil
+	case r.Alias != "":
 		return r, fault.New(fault.Invalid, fault.InvalidReference,
 			"A path names an alias or a version, not both: got %q with version %.20q.", r, number)
 	}
@@ -103,17 +110,24 @@ func (a *API) report(c *gin.Context) {
 	a.fail(c, err)
 }
 
+// errHeadersOnly ends a bundle before its first byte: HEAD reads no files.
+var errHeadersOnly = errors.New("only the headers were asked for")
+
 func (a *API) bundle(c *gin.Context) {
 	r, err := reference(c)
 	if err == nil {
-		err = a.Manager.WriteBundle(c.Writer, r.Model, r.Version, func(digest string) {
+		err = a.Manager.WriteBundle(c.Writer, r.Model, r.Version, func(digest string) error {
 			c.Header("Content-Type", "application/x-tar")
 			c.Header("ETag", `"`+digest+`"`)
 			c.Header("Content-Disposition", `attachment; filename="`+r.Model+`.tenon"`)
+			if c.Request.Method == http.MethodHead {
+				return errHeadersOnly
+			}
+			return nil
 		})
 	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errHeadersOnly):
 	case c.Writer.Written():
 		_ = c.Error(err)
 		panic(http.ErrAbortHandler) // a tar that ends early must not look whole

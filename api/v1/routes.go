@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/tenon-ml/tenon/api/core"
+	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 )
 
@@ -42,8 +43,12 @@ func (a *API) Mount(router gin.IRouter) {
 	router.POST("/v1/models/:ref/deployments", a.deploy)
 }
 
-// fail answers with an error; every handler's last resort.
+// fail answers with an error; every handler's last resort. An error that is no
+// fault is the client's end where the client has left: nothing failed here.
 func (a *API) fail(c *gin.Context, err error) {
+	if fault.As(err) == nil && c.Request.Context().Err() != nil {
+		err = fault.New(fault.Canceled, fault.ClientGone, "The client closed the connection before the answer.").Because(err)
+	}
 	_ = c.Error(err) // for the access log
 	core.WriteProblem(c.Writer, err, a.RequestID(c))
 	c.Abort()

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/tensor"
 )
 
 // maxChange bounds the JSON body of a request that changes a model.
@@ -30,10 +32,7 @@ func (a *API) publish(c *gin.Context) {
 		a.fail(c, err)
 		return
 	}
-	control := http.NewResponseController(c.Writer)
-	if err := control.SetReadDeadline(time.Now().Add(a.Upload.Timeout)); err == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	}
+	c.Request.Body = core.Timed(c.Writer, c.Request.Body, a.Upload.Timeout)
 	up, err := upload(c.Request)
 	if err != nil {
 		a.fail(c, err)
@@ -135,54 +134,72 @@ func (a *API) deploy(c *gin.Context) {
 	name, err := modelName(c)
 	var d wire.Deploy
 	if err == nil {
-		err = readChange(c, &d)
+		err = a.readChange(c, map[string]any{"stable": &d.Stable, "expected": &d.Expected, "reason": &d.Reason})
+	}
+	if err == nil && d.Stable < 1 {
+		err = invalid("stable", "expected the number of a version, from 1")
 	}
 	if err != nil {
 		a.fail(c, err)
-		return
-	}
-	if d.Stable < 1 {
-		a.fail(c, invalid("stable", "expected the number of a version, from 1"))
 		return
 	}
 	done, err := a.Manager.Deploy(c.Request.Context(), name, d, a.stamp(c))
 	a.answer(c, http.StatusCreated, done, err)
 }
 
-// readChange reads a small JSON body strictly: a misspelt member must not be
-// taken for one that was left out.
-func readChange(c *gin.Context, into any) error {
+// readChange reads a small JSON object into fields, by member. It is strict,
+// which encoding/json is not: a member that is misspelt or stands twice must
+// not be taken for one that was left out.
+func (a *API) readChange(c *gin.Context, fields map[string]any) error {
 	if err := core.CheckJSON(c.Request, false); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxChange))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	if err == nil {
-		if _, err = decoder.Token(); errors.Is(err, io.EOF) {
-			return nil
+	body, err := core.ReadBody(c.Writer, c.Request, core.Limits{Body: maxChange, Timeout: a.Body.Timeout})
+	if err != nil {
+		return err
+	}
+	scan, seen := tensor.NewScanner(body), map[string]bool{}
+	more, err := scan.Open('{', '}')
+	for more && err == nil {
+		if err = readMember(scan, fields, seen); err == nil {
+			more, err = scan.More('}')
 		}
-		err = errors.New("there is more after the object")
 	}
-	var tooBig *http.MaxBytesError
-	if errors.As(err, &tooBig) {
-		return core.BodyError(c.Request, err, maxChange)
+	if err == nil {
+		err = scan.End()
 	}
-	return fault.New(fault.Invalid, fault.InvalidJSON, "The body cannot be read: %s.", jsonProblem(err)).Because(err)
+	return err
 }
 
-// jsonProblem words encoding/json's errors, which name Go types.
-func jsonProblem(err error) string {
-	var wrong *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrong):
-		return fmt.Sprintf("the member %q is a %s, which it cannot be", wrong.Field, wrong.Value)
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("it is not JSON at byte %d", syntax.Offset)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends too early"
-	default:
-		return strings.TrimPrefix(fmt.Sprintf("%.100s", err), "json: ")
+func readMember(scan *tensor.Scanner, fields map[string]any, seen map[string]bool) error {
+	raw, err := scan.Key()
+	if err != nil {
+		return err
 	}
+	key := string(raw)
+	into, known := fields[key]
+	switch {
+	case !known:
+		return invalid(fmt.Sprintf("%.64s", key), "the key is not known: there are "+
+			strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+	case seen[key]:
+		return invalid(key, "the key stands twice")
+	}
+	seen[key] = true
+	literal, err := scan.Skip()
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(literal, into) != nil {
+		return invalid(key, fmt.Sprintf("expected %s, got %.64s", wanted(into), literal))
+	}
+	return nil
+}
+
+// wanted words what a member holds.
+func wanted(into any) string {
+	if _, text := into.(*string); text {
+		return "a string"
+	}
+	return "a whole number"
 }

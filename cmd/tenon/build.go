@@ -36,8 +36,12 @@ func build(c config.Config, e engine.Engine, log *slog.Logger) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
+	queued := c.Runtime.MaxQueued
+	if queued == 0 {
+		queued = -1 // nobody waits; the host's own 0 is its default
+	}
 	h := host.New(e, host.Options{
-		Runs: c.Runtime.MaxConcurrentRuns, Queued: c.Runtime.MaxQueued, Threads: c.Runtime.IntraOpThreads,
+		Runs: c.Runtime.MaxConcurrentRuns, Queued: queued, Threads: c.Runtime.IntraOpThreads,
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
 	manager := lifecycle.New(lifecycle.Options{Store: store, Host: h, Log: log, Limits: limits})

@@ -93,8 +93,8 @@ func (s *server) run(ctx context.Context, listener net.Listener, c config.Server
 	front := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
-		ReadTimeout:       c.ReadTimeout, // uploads have their own
-		WriteTimeout:      c.UploadTimeout,
+		ReadTimeout:       c.ReadTimeout,       // uploads have their own
+		WriteTimeout:      2 * c.UploadTimeout, // from the header on: an upload that took all its time is still answered
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -126,7 +126,7 @@ func (x *receiver) entry(h *tar.Header) error {
 	}
 	x.folded[strings.ToLower(name)] = true
 	if h.Size > x.limits.Bytes-x.bytes {
-		return tooLarge("the bundle holds more than %d bytes: make it smaller, or raise registry.limits on the server",
+		return tooLarge("the bundle holds more than %d bytes: make it smaller, or raise registry.max_upload on the server",
 			x.limits.Bytes)
 	}
 	x.bytes += h.Size
@@ -219,7 +219,7 @@ func (x *receiver) plan() error {
 	for file := range maps.Values(x.manifest.Files) {
 		if file.Size > x.limits.Bytes-total {
 			return tooLarge("the manifest lists more than %d bytes: make the bundle smaller, "+
-				"or raise registry.limits on the server", x.limits.Bytes)
+				"or raise registry.max_upload on the server", x.limits.Bytes)
 		}
 		total += file.Size
 	}
@@ -327,7 +327,7 @@ func (x *receiver) broken(err error) error {
 		return &ReadError{x.src.err}
 	case x.src.left <= 0:
 		return tooLarge("the upload is larger than the %d bytes that are allowed: make it smaller, "+
-			"or raise registry.limits on the server", x.limits.Bytes)
+			"or raise registry.max_upload on the server", x.limits.Bytes)
 	case x.src.read == 0:
 		return refuse("the upload is empty: send the bundle's tar as the body")
 	case x.src.read < 2*blockSize || len(x.folded) == 0:

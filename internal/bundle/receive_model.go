@@ -23,7 +23,7 @@ func ReceiveModel(r io.Reader, sink Sink, limits Limits) (*Received, error) {
 		return nil, err
 	}
 	if size > limits.Bytes {
-		return nil, tooLarge("the model is larger than %d bytes: make it smaller, or raise registry.limits on the server",
+		return nil, tooLarge("the model is larger than %d bytes: make it smaller, or raise registry.max_upload on the server",
 			limits.Bytes)
 	}
 	if size == 0 {

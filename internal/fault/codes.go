@@ -12,7 +12,7 @@ const (
 	InvalidRequest   Code = "invalid-request"    // the request is wrong outside of its instances
 	InvalidReference Code = "invalid-reference"  // not a model reference
 	InvalidEncoding  Code = "invalid-encoding"   // a broken chunk or gzip stream
-	BodyTooLarge     Code = "body-too-large"     // over server.limits
+	BodyTooLarge     Code = "body-too-large"     // over server.max_body, or the limit of a small request
 	BodyTimeout      Code = "body-timeout"       // the body did not arrive in time
 	MediaType        Code = "unsupported-media"  // a Content-Type or Content-Encoding we do not read
 	RouteNotFound    Code = "route-not-found"    // no such route
@@ -39,7 +39,7 @@ const (
 	InvalidBundle  Code = "invalid-bundle"   // not a bundle: tar, manifest, digests, file names
 	ModelRefused   Code = "model-refused"    // the ONNX file cannot be served
 	NameMismatch   Code = "name-mismatch"    // the URL and the manifest name different models
-	UploadTooLarge Code = "upload-too-large" // over registry.limits
+	UploadTooLarge Code = "upload-too-large" // over registry.max_upload or registry.max_files
 )
 
 // Codes of the server's own state.

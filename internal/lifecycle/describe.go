@@ -198,8 +198,9 @@ func (m *Manager) Example(model string, n int) ([]byte, error) {
 }
 
 // WriteBundle writes the very bundle of a version as a tar; begin is called
-// with its digest once it is certain that the version can be read.
-func (m *Manager) WriteBundle(w io.Writer, model string, n int, begin func(digest string)) error {
+// with its digest once it is certain that the version can be read, and its
+// error ends the writing before the first byte.
+func (m *Manager) WriteBundle(w io.Writer, model string, n int, begin func(digest string) error) error {
 	_, v, err := m.find(model, n)
 	if err != nil {
 		return err
@@ -208,7 +209,9 @@ func (m *Manager) WriteBundle(w io.Writer, model string, n int, begin func(diges
 	if err != nil {
 		return err
 	}
-	begin(v.Digest)
+	if err := begin(v.Digest); err != nil {
+		return err
+	}
 	return bundle.WriteTar(w, os.DirFS(dir))
 }
 

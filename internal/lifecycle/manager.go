@@ -89,8 +89,15 @@ func (m *Manager) Resume(ctx context.Context) error {
 	return nil
 }
 
-// announce routes a model with nothing loaded yet.
+// announce routes a model with nothing loaded yet. One that a request has
+// changed since the start is routed already, and must not lose what serves.
 func (m *Manager) announce(name string) {
+	lock := m.change(name)
+	lock.Lock()
+	defer lock.Unlock()
+	if m.host.Routes(name) != nil {
+		return
+	}
 	st, err := m.store.State(name)
 	if err != nil {
 		m.host.Route(&host.Routes{Model: name, Fault: err})
@@ -106,7 +113,9 @@ func (m *Manager) announce(name string) {
 	m.host.Route(routes)
 }
 
-var errLoading = fault.New(fault.Unavailable, fault.NotReady, "it is still being loaded; /readyz tells when that is done.")
+// errLoading is the answer of a version that is on its way.
+var errLoading = fault.New(fault.Unavailable, fault.NotReady,
+	"The version is still being loaded; /readyz tells when that is done.")
 
 // resume loads what a model's log says is live.
 func (m *Manager) resume(ctx context.Context, name string) {

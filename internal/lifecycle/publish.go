@@ -42,13 +42,20 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 	}
 	if v, found, err := m.store.ByDigest(model, received.Digest); err != nil && !fault.Is(err, fault.ModelNotFound) {
 		return wire.Published{}, err
-	} else if found {
+	} else if found && m.sound(v) {
 		return published(v, true), nil
 	}
 	if err := m.check(ctx, model, in); err != nil {
 		return wire.Published{}, err
 	}
 	return m.register(ctx, model, in, by)
+}
+
+// sound reports whether a version's files are whole. Where they are not, the
+// same bundle pushed again puts the right ones in their place.
+func (m *Manager) sound(v registry.Version) bool {
+	_, err := m.store.View(v)
+	return err == nil
 }
 
 func receive(up Upload, in *registry.Ingest, limits bundle.Limits) (*bundle.Received, error) {

@@ -15,7 +15,7 @@ import (
 // Options bound what the host does at once. Zero values take the defaults.
 type Options struct {
 	Runs    int // concurrent runs; 0: as many as GOMAXPROCS
-	Queued  int // requests that wait for a run; beyond it they are refused; 0: 1024
+	Queued  int // requests that wait for a run; beyond it they are refused; 0: 1024, negative: none may wait
 	Threads int // within one run; 0: 1
 }
 
@@ -35,7 +35,7 @@ func New(e engine.Engine, options Options) *Host {
 	if options.Runs <= 0 {
 		options.Runs = runtime.GOMAXPROCS(0)
 	}
-	if options.Queued <= 0 {
+	if options.Queued == 0 {
 		options.Queued = 1024
 	}
 	h := &Host{engine: e, options: options, slots: make(chan struct{}, options.Runs)}
@@ -114,10 +114,10 @@ func (h *Host) enter(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if h.waiting.Add(1) > int64(h.options.Queued) {
+	if h.waiting.Add(1) > int64(max(h.options.Queued, 0)) {
 		h.waiting.Add(-1)
 		return fault.New(fault.Unavailable, fault.Overloaded,
-			"The server has %d requests waiting, which is its limit (runtime.max_queued): try again in a moment.", h.options.Queued)
+			"The server has %d requests waiting, which is its limit (runtime.max_queued): try again in a moment.", max(h.options.Queued, 0))
 	}
 	defer h.waiting.Add(-1)
 	select {

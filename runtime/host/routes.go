@@ -86,7 +86,9 @@ func (r *Routes) find(want ref.Reference) (*Version, error) {
 	if v := r.Loaded[n]; v != nil {
 		return v, nil
 	}
-	if cause := r.Failed[n]; cause != nil {
+	if cause := r.Failed[n]; fault.Is(cause, fault.NotReady) {
+		return nil, cause
+	} else if cause != nil {
 		return nil, fault.New(fault.Unavailable, fault.Unloadable,
 			"%s/%d could not be loaded: %s", r.Model, n, reason(cause)).Because(cause)
 	}
