@@ -42,7 +42,7 @@ func New(o Options) http.Handler {
 	router.ContextWithFallback = true
 
 	m := newMetrics(o.Host)
-	router.Use(identify, m.observe, logAccess(o), recoverPanics(o.Log), refuseCrossSite)
+	router.Use(identify, ofClients(m.observe), ofClients(logAccess(o)), recoverPanics(o.Log), refuseCrossSite)
 	router.NoRoute(func(c *gin.Context) {
 		fail(c, fault.New(fault.NotFound, fault.RouteNotFound, "There is no route %.200s: docs/api.md lists those there are.", c.Request.URL.Path))
 	})

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/config"
 	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/runtime/engine"
@@ -85,7 +87,7 @@ func names[V any](m map[string]V) map[string]bool {
 
 func TestRoutesAreDocumented(t *testing.T) {
 	documented := map[string]bool{}
-	places := strings.NewReplacer("{ref}", ":ref", "{name}", ":ref", "{n}", ":number")
+	places := strings.NewReplacer("{ref}", ":ref", "{name}", ":ref", "{n}", ":number", "{alias}", ":alias", "{id}", ":id")
 	for route := range table(t, section(t, "Routes")) {
 		documented[places.Replace(route)] = true
 	}
@@ -193,7 +195,7 @@ func sources(t *testing.T, root string) (paths []string) {
 // TestFindingsAreDocumented collects the codes of findings from where they are
 // made: the decoder, the walk of a model, the files of a bundle, v1 itself.
 func TestFindingsAreDocumented(t *testing.T) {
-	made := map[string]bool{"request": true}
+	made := map[string]bool{"request": true, "parity": true}
 	maps.Copy(made, constants(t, "../internal/tensor/decode.go", "find", ""))
 	maps.Copy(made, constants(t, "../internal/onnx/findings.go", "Finding", ""))
 	files, err := filepath.Glob("../internal/bundle/*.go")
@@ -275,7 +277,29 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// documented is the server of the page's examples: one version, in traffic.
+// TestMembersAreDocumented holds the pages' tables to the JSON types.
+func TestMembersAreDocumented(t *testing.T) {
+	for heading, types := range map[string][]any{
+		"Examination": {wire.Report{}, wire.OutputReport{}, wire.ToleranceUsed{}, wire.RowReport{}},
+		"Operations":  {wire.Operation{}},
+		"Deploy":      {wire.Deploy{}},
+		"Roll back":   {wire.Rollback{}},
+		"Aliases":     {wire.SetAlias{}},
+	} {
+		text := section(t, heading)
+		for _, v := range types {
+			for field := range reflect.TypeOf(v).Fields() {
+				member, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+				if !strings.Contains(text, "`"+member+"`") {
+					t.Errorf("docs/api.md says nothing of %s of a %T under %s", member, v, heading)
+				}
+			}
+		}
+	}
+}
+
+// documented is the server of the page's examples: two versions, the first in
+// traffic.
 func documented(t *testing.T) *rig {
 	t.Helper()
 	compute := func(_ context.Context, g engine.Graph, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
@@ -288,7 +312,9 @@ func documented(t *testing.T) *rig {
 		return []*tensor.Tensor{label, scores}, nil
 	}
 	r := serve(t, func(s *setup) { s.engine = &engine.Fake{Compute: compute} })
-	r.pushed("penguins", documentedBundle(t))
+	r.pushed("penguins", documentedBundle(t, ""))
+	_, err := r.Push(t.Context(), "penguins", bodyOf(documentedBundle(t, " "), false))
+	must(t, err)
 	return r
 }
 
@@ -300,8 +326,12 @@ func classifier() []byte {
 	return pb{}.num(1, 10).sub(7, graph).sub(8, pb{}.num(2, 20))
 }
 
-func documentedBundle(t *testing.T) []byte {
+// documentedBundle is the bundle of the examples; space makes another one that
+// answers the same.
+func documentedBundle(t *testing.T, space string) []byte {
 	t.Helper()
+	const golden = `{"id":"a","why":"hold-out","body":{"instances":[{"sex":"male","bill_length_mm":39.1}]}}`
+	const answer = `{"id":"a","predictions":[{"label":"Adelie","probabilities":{"Adelie":0.98,"Chinstrap":0.02,"Gentoo":0}}]}`
 	return files{
 		"model.onnx": string(classifier()),
 		"signature.json": `{"inputs":[
@@ -309,7 +339,8 @@ func documentedBundle(t *testing.T) []byte {
 			{"name":"bill_length_mm","type":"float64","missing":"allowed","feed":"bill"}],
 		"outputs":[
 			{"name":"label","kind":"label","from":"label","type":"string"},
-			{"name":"probabilities","kind":"probabilities","from":"scores","type":"float64","classes":["Adelie","Chinstrap","Gentoo"]}]}`,
+			{"name":"probabilities","kind":"probabilities","from":"scores","type":"float64","classes":["Adelie","Chinstrap","Gentoo"]}]}` + space,
+		"golden/requests.jsonl.gz": zipped(t, golden), "golden/answers.jsonl.gz": zipped(t, answer),
 	}.tar(t, "penguins")
 }
 
@@ -323,14 +354,14 @@ func TestExamplesAreTrue(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
 		for _, example := range strings.Split("\n"+block[1], "\n$ ")[1:] {
 			command, want := splitExample(example)
-			got := r.curl(t, command, documentedBundle(t))
+			got := r.curl(t, command, documentedBundle(t, ""))
 			if !matches(want, got) {
 				t.Errorf("$ %s\n%s\nand docs/api.md says\n%s", command, got, want)
 			}
 			ran++
 		}
 	}
-	if ran < 7 {
+	if ran < 9 {
 		t.Errorf("only %d examples were found", ran)
 	}
 }
@@ -365,9 +396,15 @@ func (r *rig) curl(t *testing.T, command string, file []byte) string {
 	for i := 1; i < len(words); i++ {
 		word := strings.Trim(words[i], "'")
 		switch word {
+		case "-X":
+			i++
+			method = words[i]
 		case "-d", "--data-binary":
 			i++
-			method, body = http.MethodPost, []byte(strings.Trim(words[i], "'"))
+			body = []byte(strings.Trim(words[i], "'"))
+			if method == http.MethodGet {
+				method = http.MethodPost
+			}
 			if media == "" {
 				media = "application/x-www-form-urlencoded"
 			}
@@ -390,7 +427,7 @@ func TestFormExample(t *testing.T) {
 	w := multipart.NewWriter(&body)
 	part, err := w.CreateFormFile("bundle", "penguins.tenon")
 	must(t, err)
-	_, err = part.Write(documentedBundle(t))
+	_, err = part.Write(documentedBundle(t, ""))
 	must(t, err)
 	must(t, w.Close())
 	a := documented(t).upload("penguins", w.FormDataContentType(), body.Bytes())

@@ -64,12 +64,15 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	r.manager = lifecycle.New(lifecycle.Options{Store: store, Host: r.host, Log: log, Limits: s.limits})
 	r.handler = api.New(options(s.api, r, log))
+	prober := &lifecycle.Prober{Host: r.host, Handler: r.handler}
+	r.manager.Use(prober, prober)
 	if !s.sleeping {
 		must(t, r.manager.Resume(t.Context()))
 	}
 	server := httptest.NewServer(r.handler)
 	t.Cleanup(func() {
 		server.Close()
+		r.manager.Close()
 		r.host.Close()
 		if n := r.engine.Open(); n != 0 {
 			t.Errorf("%d sessions are open after the end", n)

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/runtime/host"
 )
 
 // requestIDHeader carries the id that finds a request in logs and records.
@@ -52,6 +53,16 @@ func actor(c *gin.Context) string {
 		return "anonymous"
 	}
 	return "anonymous@" + remote
+}
+
+// ofClients lets the server's own probes pass by a handler that counts or logs
+// what clients ask.
+func ofClients(h gin.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if !host.Probing(c.Request.Context()) {
+			h(c)
+		}
+	}
 }
 
 // logAccess writes one line a request, after its answer.

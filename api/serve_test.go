@@ -25,8 +25,8 @@ func TestMainJob(t *testing.T) {
 	tarred := penguins(t).tar(t, "penguins")
 	first, err := r.Push(t.Context(), "penguins", bodyOf(tarred, false))
 	must(t, err)
-	if first.Model != "penguins" || first.Version != 1 || first.Existing || first.Parity != "not-proven" ||
-		first.Report != "" || !strings.HasPrefix(first.Digest, "sha256:") {
+	if first.Model != "penguins" || first.Version != 1 || first.Existing || first.Parity != "proven" ||
+		first.Report != "/v1/models/penguins/versions/1/report" || !strings.HasPrefix(first.Digest, "sha256:") {
 		t.Errorf("%+v", first)
 	}
 	a := r.send("POST", "/v1/models/penguins/predict", `{"instances":[`+goodRow+`]}`)
@@ -46,7 +46,7 @@ func TestMainJob(t *testing.T) {
 	}
 	var existing wire.Published
 	must(t, json.Unmarshal(again.body, &existing))
-	if want := (wire.Published{Model: "penguins", Version: 1, Digest: first.Digest, Parity: "not-proven", Existing: true}); existing != want {
+	if want := (wire.Published{Model: "penguins", Version: 1, Digest: first.Digest, Parity: "proven", Report: first.Report, Existing: true}); existing != want {
 		t.Errorf("%+v, want %+v", existing, want)
 	}
 	r.swept()
@@ -63,7 +63,7 @@ func (r *rig) looksRight(first wire.Published) {
 		t.Fatalf("%+v", models)
 	}
 	m := models.Models[0]
-	if m.Name != "penguins" || !m.Ready || m.Stable != 1 || m.Latest != 1 || m.Versions != 1 || m.Parity != "not-proven" ||
+	if m.Name != "penguins" || !m.Ready || m.Stable != 1 || m.Latest != 1 || m.Versions != 1 || m.Parity != "proven" ||
 		m.Problem != "" || m.Deployment == nil || m.Deployment.Number != 2 || m.Aliases == nil {
 		t.Errorf("%+v", m)
 	}
@@ -98,7 +98,12 @@ func (r *rig) looksRight(first wire.Published) {
 	if want := `{"model":"penguins","version":1,"predictions":[` + goodAnswer + `]}`; string(answered) != want {
 		t.Errorf("the example %s is answered\n%s, want\n%s", example, answered, want)
 	}
-	wantProblem(t, r.send("GET", "/v1/models/penguins/versions/1/report", ""), 404, "report-not-found")
+	var report wire.Report
+	must(t, json.Unmarshal(r.send("GET", first.Report, "").body, &report))
+	if report.Model != "penguins" || report.Digest != first.Digest || !report.Passed || report.Rows != 1 || report.Requests != 1 ||
+		report.Why["hold-out"] != 1 || report.Engine != "fake" || report.Created.IsZero() || len(report.Outputs) != 4 || report.FailedRows != 0 {
+		t.Errorf("%+v", report)
+	}
 }
 
 func TestPredictForms(t *testing.T) {
@@ -127,7 +132,7 @@ func TestPredictForms(t *testing.T) {
 		if a.StatusCode != 200 || string(a.body) != c.want || a.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s\nwant %s", c.name, a.StatusCode, a.body, c.want)
 		}
-		if h := a.Header; h.Get("Tenon-Model") != "penguins" || h.Get("Tenon-Version") != "1" || h.Get("Tenon-Parity") != "not-proven" {
+		if h := a.Header; h.Get("Tenon-Model") != "penguins" || h.Get("Tenon-Version") != "1" || h.Get("Tenon-Parity") != "proven" {
 			t.Errorf("%s: headers %v", c.name, h)
 		}
 	}
@@ -177,6 +182,7 @@ func TestBareModel(t *testing.T) {
 		}
 	}
 	wantProblem(t, r.send("GET", "/v1/models/bare/versions/1/example", ""), 404, "example-not-found")
+	wantProblem(t, r.send("GET", "/v1/models/bare/versions/1/report", ""), 404, "report-not-found")
 }
 
 func TestForms(t *testing.T) {

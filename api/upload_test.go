@@ -221,19 +221,42 @@ func TestRefusedEarly(t *testing.T) {
 	r.untouched("refused")
 }
 
-// TestClientLeavesWhileItsModelLoads: what nobody waits for is no failure of
-// the server, and is not registered.
+// TestClientLeavesWhileItsModelLoads: what was received is a push, whether or
+// not somebody waits for it; the log says that nobody did.
 func TestClientLeavesWhileItsModelLoads(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
-	r := serve(t, func(s *setup) { s.engine = &engine.Fake{Refuse: func(engine.Graph) error { leave(); return nil }} })
-	request := httptest.NewRequest("POST", "/v1/models/refused/versions", bytes.NewReader(bare())).WithContext(ctx)
+	loading, proceed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	r := serve(t, func(s *setup) {
+		s.engine = &engine.Fake{Refuse: func(engine.Graph) error {
+			once.Do(func() { close(loading) })
+			<-proceed
+			return nil
+		}}
+	})
+	request := httptest.NewRequest("POST", "/v1/models/bare/versions", bytes.NewReader(bare())).WithContext(ctx)
 	request.Header.Set("Content-Type", "application/octet-stream")
 	request.Header.Set("X-Request-Id", "leaves")
-	r.handler.ServeHTTP(httptest.NewRecorder(), request)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		r.handler.ServeHTTP(httptest.NewRecorder(), request)
+	}()
+	<-loading
+	leave()
+	<-left
 	if line := r.log.wait(t, "request", "leaves"); line["status"] != 499.0 || line["code"] != "client-gone" {
 		t.Errorf("%v", line)
 	}
-	r.untouched("refused")
+	wantProblem(t, r.send("GET", "/v1/models/bare/versions", ""), 404, "model-not-found")
+	close(proceed)
+	if v, ended, err := r.manager.Operations()[0].Wait(t.Context()); !ended || err != nil || v.Version != 1 {
+		t.Errorf("%+v, ended %v, %v", v, ended, err)
+	}
+	if v, err := r.Version(t.Context(), "bare", 1); err != nil || v.RequestID != "leaves" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	r.swept()
 }
 
 // TestCompetingPushes: the same bundle from many at once is one version.

@@ -111,7 +111,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 
 const (
 	writers = 8  // in each of two processes
-	commits = 25 // pushes and deployments of each writer
+	commits = 50 // pushes and deployments of each writer
 )
 
 // ack is what a writer was told.

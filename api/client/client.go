@@ -1,7 +1,8 @@
 // Package client calls a tenon server from Go. The command line is its first
 // user; other programs may use it too.
 //
-// Every method sends one request. An answer that is no success comes back as a
+// Every method sends one request, except Push and Wait, which follow an
+// examination to its end. An answer that is no success comes back as a
 // *Problem, which says what the server said.
 package client
 
@@ -57,40 +58,28 @@ func (p *Problem) Error() string {
 	return out.String()
 }
 
-// Body is what a push sends: Size bytes, or -1 where the size is not known.
-type Body struct {
-	io.Reader
-	Size int64
-	Bare bool // an ONNX file instead of a bundle
-}
-
-// Push uploads a bundle or a bare model as a new version.
-func (c *Client) Push(ctx context.Context, model string, body Body) (wire.Published, error) {
-	var out wire.Published
-	request, err := c.request(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/versions", body.Reader)
-	if err != nil {
-		return out, err
-	}
-	request.ContentLength = body.Size
-	request.Header.Set("Content-Type", "application/x-tar")
-	if body.Bare {
-		request.Header.Set("Content-Type", "application/octet-stream")
-	}
-	return out, c.do(request, &out)
-}
-
 // Deploy puts a version into traffic.
-func (c *Client) Deploy(ctx context.Context, model string, d wire.Deploy) (wire.Deployment, error) {
-	var out wire.Deployment
-	body, err := json.Marshal(d)
+func (c *Client) Deploy(ctx context.Context, model string, d wire.Deploy) (out wire.Deployment, err error) {
+	return out, c.send(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/deployments", d, &out)
+}
+
+// Rollback goes back to the stable version before this one, or to the one
+// that r names.
+func (c *Client) Rollback(ctx context.Context, model string, r wire.Rollback) (out wire.Deployment, err error) {
+	return out, c.send(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/rollback", r, &out)
+}
+
+// SetAlias points an alias to a version.
+func (c *Client) SetAlias(ctx context.Context, model, alias string, a wire.SetAlias) (out wire.Alias, err error) {
+	return out, c.send(ctx, http.MethodPut, aliasPath(model, alias), a, &out)
+}
+
+// DeleteAlias removes an alias.
+func (c *Client) DeleteAlias(ctx context.Context, model, alias string) (out wire.Alias, err error) {
+	request, err := c.request(ctx, http.MethodDelete, aliasPath(model, alias), nil)
 	if err != nil {
 		return out, err
 	}
-	request, err := c.request(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/deployments", bytes.NewReader(body))
-	if err != nil {
-		return out, err
-	}
-	request.Header.Set("Content-Type", "application/json")
 	return out, c.do(request, &out)
 }
 
@@ -135,6 +124,47 @@ func (c *Client) Example(ctx context.Context, model string, n int) (out json.Raw
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/example", &out)
 }
 
+// Report returns the report of a version's last examination.
+func (c *Client) Report(ctx context.Context, model string, n int) (out wire.Report, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
+}
+
+// Log returns the records of all that was done to a model, oldest first.
+func (c *Client) Log(ctx context.Context, model string) (out wire.Log, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model})+"/log", &out)
+}
+
+// Operations lists the examinations that run and that ran, newest first.
+func (c *Client) Operations(ctx context.Context) (out wire.Operations, err error) {
+	return out, c.get(ctx, "/v1/operations", &out)
+}
+
+// Operation says how far one examination is.
+func (c *Client) Operation(ctx context.Context, id string) (out wire.Operation, err error) {
+	return out, c.get(ctx, "/v1/operations/"+url.PathEscape(id), &out)
+}
+
+// Pull writes the very bundle of a version, a tar, and returns the digest that
+// the server gives it. The caller compares it with what came.
+func (c *Client) Pull(ctx context.Context, model string, n int, to io.Writer) (digest string, err error) {
+	request, err := c.request(ctx, http.MethodGet, path(ref.Reference{Model: model, Version: n})+"/bundle", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := c.answer(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", c.problem(response)
+	}
+	if _, err := io.Copy(to, response.Body); err != nil {
+		return "", fmt.Errorf("the bundle of %s/%d broke off: %w", model, n, err)
+	}
+	return strings.Trim(response.Header.Get("ETag"), `"`), nil
+}
+
 // path is a reference's place below the server's root. A name that is none
 // reaches the server as it is, which says what is wrong with it.
 func path(r ref.Reference) string {
@@ -149,11 +179,29 @@ func path(r ref.Reference) string {
 	}
 }
 
+func aliasPath(model, alias string) string {
+	return path(ref.Reference{Model: model}) + "/aliases/" + url.PathEscape(alias)
+}
+
 func (c *Client) get(ctx context.Context, path string, into any) error {
 	request, err := c.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
+	return c.do(request, into)
+}
+
+// send sends a change as JSON.
+func (c *Client) send(ctx context.Context, method, path string, change, into any) error {
+	body, err := json.Marshal(change)
+	if err != nil {
+		return err
+	}
+	request, err := c.request(ctx, method, path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
 	return c.do(request, into)
 }
 
@@ -163,20 +211,43 @@ func (c *Client) request(ctx context.Context, method, path string, body io.Reade
 
 // do sends a request and reads the answer into a wire type.
 func (c *Client) do(request *http.Request, into any) error {
-	response, err := c.http.Do(request)
+	response, err := c.answer(request)
 	if err != nil {
-		return fmt.Errorf("no answer from %s: %w; is the server running (`tenon serve`), and is --server or TENON_URL right?", c.base, cause(err))
+		return err
 	}
 	defer response.Body.Close()
+	return c.read(response, into)
+}
+
+// answer sends a request; the caller closes the answer's body.
+func (c *Client) answer(request *http.Request) (*http.Response, error) {
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: %w; is the server running (`tenon serve`), and is --server or TENON_URL right?", c.base, cause(err))
+	}
+	return response, nil
+}
+
+// read reads a success into a wire type.
+func (c *Client) read(response *http.Response, into any) error {
+	if response.StatusCode >= 300 {
+		return c.problem(response)
+	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return fmt.Errorf("the answer of %s broke off: %w", c.base, err)
 	}
-	if response.StatusCode < 300 {
-		if err := json.Unmarshal(body, into); err != nil {
-			return fmt.Errorf("the answer of %s is not tenon's: %w", c.base, err)
-		}
-		return nil
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the answer of %s is not tenon's: %w", c.base, err)
+	}
+	return nil
+}
+
+// problem reads an answer that is no success.
+func (c *Client) problem(response *http.Response) error {
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("the answer of %s broke off: %w", c.base, err)
 	}
 	problem := &Problem{}
 	if err := json.Unmarshal(body, &problem.Problem); err != nil || problem.Code == "" {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenon-ml/tenon/api/client"
 	"github.com/tenon-ml/tenon/api/wire"
@@ -97,7 +98,7 @@ func TestPaths(t *testing.T) {
 	var got string
 	c := answering(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = strings.TrimSpace(r.Method + " " + r.URL.EscapedPath() + " " + r.Header.Get("Content-Type") + " " + string(body))
+		got = strings.TrimSpace(r.Method + " " + r.URL.RequestURI() + " " + r.Header.Get("Content-Type") + " " + string(body))
 		fmt.Fprint(w, "{}")
 	})
 	zero := 0
@@ -114,6 +115,37 @@ func TestPaths(t *testing.T) {
 		"GET /v1/models/iris/deployments":        func() error { _, err := c.Deployments(t.Context(), "iris"); return err },
 		`POST /v1/models/iris/deployments application/json {"stable":3,"expected":0}`: func() error {
 			_, err := c.Deploy(t.Context(), "iris", wire.Deploy{Stable: 3, Expected: &zero})
+			return err
+		},
+		`POST /v1/models/iris/rollback application/json {}`: func() error {
+			_, err := c.Rollback(t.Context(), "iris", wire.Rollback{})
+			return err
+		},
+		`POST /v1/models/iris/rollback application/json {"to":2,"expected":0,"reason":"why"}`: func() error {
+			_, err := c.Rollback(t.Context(), "iris", wire.Rollback{To: 2, Expected: &zero, Reason: "why"})
+			return err
+		},
+		`PUT /v1/models/iris/aliases/champion application/json {"version":3,"expected":0}`: func() error {
+			_, err := c.SetAlias(t.Context(), "iris", "champion", wire.SetAlias{Version: 3, Expected: &zero})
+			return err
+		},
+		`PUT /v1/models/iris/aliases/a%2Fb application/json {"version":3}`: func() error {
+			_, err := c.SetAlias(t.Context(), "iris", "a/b", wire.SetAlias{Version: 3})
+			return err
+		},
+		"DELETE /v1/models/iris/aliases/champion": func() error {
+			_, err := c.DeleteAlias(t.Context(), "iris", "champion")
+			return err
+		},
+		"GET /v1/models/iris/versions/3/report": func() error { _, err := c.Report(t.Context(), "iris", 3); return err },
+		"GET /v1/models/iris/versions/3/bundle": func() error { _, err := c.Pull(t.Context(), "iris", 3, io.Discard); return err },
+		"GET /v1/models/iris/log":               func() error { _, err := c.Log(t.Context(), "iris"); return err },
+		"GET /v1/operations":                    func() error { _, err := c.Operations(t.Context()); return err },
+		"GET /v1/operations/ab%2Fc":             func() error { _, err := c.Operation(t.Context(), "ab/c"); return err },
+		"POST /v1/models/iris/versions?allow_parity_failure=true&wait=1m0s application/x-tar tar": func() error {
+			_, err := c.Push(t.Context(), "iris", client.Body{
+				Reader: strings.NewReader("tar"), Size: -1, AllowParityFailure: true, Wait: time.Minute,
+			})
 			return err
 		},
 		"POST /v1/models/iris/versions/3/predict application/json {}": func() error {

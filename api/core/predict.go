@@ -44,16 +44,16 @@ type Predictor struct {
 // Predict pins the version that r names, decodes, runs and writes the answer
 // into a new slice. The answer's outputs are gone when it returns.
 func (p *Predictor) Predict(ctx context.Context, r ref.Reference, body []byte, codec Codec) ([]byte, Answer, error) {
-	lease, err := p.Host.Acquire(r)
+	lease, err := p.Host.Acquire(ctx, r)
 	if err != nil {
 		return nil, Answer{}, err
 	}
 	defer lease.Release()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	answer := Answer{Model: lease.Model, Version: lease.Number, Parity: lease.Parity}
+	answer := Answer{Model: lease.Model, Version: lease.Number, Parity: lease.Parity()}
 	out, err := predict(ctx, lease, body, codec, &answer)
-	if p.Watch != nil {
+	if p.Watch != nil && !host.Probing(ctx) {
 		p.Watch(answer.Model, answer.Version, answer.Rows, answer.Timing, err)
 	}
 	answer.Outputs = nil

@@ -49,7 +49,7 @@ func ProblemOf(err error, requestID string) wire.Problem {
 	}
 	p := wire.Problem{
 		Type: ProblemType + string(e.Code), Title: title(e.Kind), Status: statuses[e.Kind],
-		Code: string(e.Code), Detail: e.Detail, RequestID: requestID,
+		Code: string(e.Code), Detail: e.Detail, RequestID: requestID, Report: e.Report,
 	}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, wire.Finding{Path: f.Path, Code: f.Code, Detail: f.Detail})

@@ -25,7 +25,7 @@ const allocations = 21
 func TestPredictAllocations(t *testing.T) {
 	h := host.New(&engine.Fake{}, host.Options{})
 	defer h.Close()
-	v, err := h.Load(t.Context(), host.Source{Model: "iris", Number: 1, Parity: "proven", Dir: iris(t)})
+	v, err := h.Load(t.Context(), host.Source{Model: "iris", Number: 1, Dir: iris(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/tenon-ml/tenon/api/core"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
@@ -97,17 +98,49 @@ func (a *API) example(c *gin.Context) {
 	c.Data(http.StatusOK, "application/json", body)
 }
 
-// report answers that there is none: versions are not examined yet.
 func (a *API) report(c *gin.Context) {
 	r, err := reference(c)
+	var data []byte
 	if err == nil {
-		_, err = a.Manager.Version(r.Model, r.Version)
+		data, err = a.Manager.Report(r.Model, r.Version)
 	}
-	if err == nil {
-		err = fault.New(fault.NotFound, fault.ReportNotFound,
-			"%s was not examined by a server, so there is no report on it.", r)
+	if err != nil {
+		a.fail(c, err)
+		return
 	}
-	a.fail(c, err)
+	c.Data(http.StatusOK, "application/json", data)
+}
+
+func (a *API) log(c *gin.Context) {
+	name, err := modelName(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	log, err := a.Manager.Log(name)
+	a.answer(c, http.StatusOK, log, err)
+}
+
+func (a *API) operations(c *gin.Context) {
+	out := wire.Operations{Operations: []wire.Operation{}}
+	for _, o := range a.Manager.Operations() {
+		out.Operations = append(out.Operations, o.Describe(a.problem(c)))
+	}
+	c.JSON(http.StatusOK, out)
+}
+
+func (a *API) operation(c *gin.Context) {
+	o, err := a.Manager.Operation(c.Param("id"))
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, o.Describe(a.problem(c)))
+}
+
+// problem words the error of an operation as the request that asks would see it.
+func (a *API) problem(c *gin.Context) func(error) wire.Problem {
+	return func(err error) wire.Problem { return core.ProblemOf(err, a.RequestID(c)) }
 }
 
 // errHeadersOnly ends a bundle before its first byte: HEAD reads no files.

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -38,10 +40,42 @@ func (a *API) publish(c *gin.Context) {
 		a.fail(c, err)
 		return
 	}
-	done, err := a.Manager.Publish(c.Request.Context(), name, up, a.stamp(c))
+	if up.AllowFailure, err = flag(c, "allow_parity_failure"); err != nil {
+		a.fail(c, err)
+		return
+	}
+	wait, err := waitOf(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	operation, err := a.Manager.Publish(c.Request.Context(), name, up, a.stamp(c))
 	if err != nil {
 		finishBody(c.Request)
 		a.fail(c, a.uploadError(c.Request, err))
+		return
+	}
+	a.published(c, operation, wait)
+}
+
+// published answers with the version when the examination ends in time, and
+// else with the operation to look at.
+func (a *API) published(c *gin.Context, o *lifecycle.Operation, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
+	defer cancel()
+	done, ended, err := o.Wait(ctx)
+	if gone := c.Request.Context().Err(); gone != nil {
+		a.fail(c, gone)
+		return
+	}
+	if !ended {
+		state := o.Describe(a.problem(c))
+		c.Header("Location", "/v1/operations/"+state.ID)
+		c.JSON(http.StatusAccepted, state)
+		return
+	}
+	if err != nil {
+		a.fail(c, err)
 		return
 	}
 	c.Header("Location", fmt.Sprintf("/v1/models/%s/versions/%d", done.Model, done.Version))
@@ -50,6 +84,37 @@ func (a *API) publish(c *gin.Context) {
 		status = http.StatusOK
 	}
 	c.JSON(status, done)
+}
+
+// The wait for an examination, by default and at most.
+const (
+	defaultWait = 30 * time.Second
+	maxWait     = 10 * time.Minute
+)
+
+// waitOf reads ?wait=, a duration such as 30s or 2m.
+func waitOf(c *gin.Context) (time.Duration, error) {
+	text := c.Query("wait")
+	if text == "" {
+		return defaultWait, nil
+	}
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 || wait > maxWait {
+		return 0, invalid("?wait", fmt.Sprintf("expected a duration from 0s to %s, got %.40q", maxWait, text))
+	}
+	return wait, nil
+}
+
+// flag reads a query parameter that is true or false.
+func flag(c *gin.Context, name string) (bool, error) {
+	switch text := c.Query(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, invalid("?"+name, fmt.Sprintf("expected true or false, got %.40q", text))
+	}
 }
 
 // finishBody reads on after a refusal, within reason: a client that is still
@@ -145,6 +210,51 @@ func (a *API) deploy(c *gin.Context) {
 	}
 	done, err := a.Manager.Deploy(c.Request.Context(), name, d, a.stamp(c))
 	a.answer(c, http.StatusCreated, done, err)
+}
+
+// rollback goes back to the stable version before this one, or to another.
+func (a *API) rollback(c *gin.Context) {
+	name, err := modelName(c)
+	var r wire.Rollback
+	if err == nil && c.Request.ContentLength != 0 {
+		err = a.readChange(c, map[string]any{"to": &r.To, "expected": &r.Expected, "reason": &r.Reason})
+	}
+	if err == nil && r.To < 0 {
+		err = invalid("to", "expected the number of a version, from 1")
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	done, err := a.Manager.Rollback(c.Request.Context(), name, r, a.stamp(c))
+	a.answer(c, http.StatusCreated, done, err)
+}
+
+func (a *API) setAlias(c *gin.Context) {
+	name, err := modelName(c)
+	var s wire.SetAlias
+	if err == nil {
+		err = a.readChange(c, map[string]any{"version": &s.Version, "expected": &s.Expected})
+	}
+	if err == nil && s.Version < 1 {
+		err = invalid("version", "expected the number of a version, from 1")
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	done, err := a.Manager.SetAlias(c.Request.Context(), name, c.Param("alias"), s, a.stamp(c))
+	a.answer(c, http.StatusOK, done, err)
+}
+
+func (a *API) deleteAlias(c *gin.Context) {
+	name, err := modelName(c)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	done, err := a.Manager.SetAlias(c.Request.Context(), name, c.Param("alias"), wire.SetAlias{}, a.stamp(c))
+	a.answer(c, http.StatusOK, done, err)
 }
 
 // readChange reads a small JSON object into fields, by member. It is strict,

@@ -170,3 +170,49 @@ type About struct {
 	Registry string `json:"registry"` // the registry's id
 	Go       string `json:"go"`
 }
+
+// Operations is the answer of GET /v1/operations, newest first.
+type Operations struct {
+	Operations []Operation `json:"operations"`
+}
+
+// Operation is work that may outlast the request that began it: the
+// examination of a push. It is forgotten when the server starts.
+type Operation struct {
+	ID      string     `json:"id"`
+	Model   string     `json:"model"`
+	State   string     `json:"state"`           // queued, running, succeeded or failed
+	Phase   string     `json:"phase,omitempty"` // loading or replaying
+	Created time.Time  `json:"created"`
+	Done    int        `json:"done"` // golden requests
+	Total   int        `json:"total"`
+	Result  *Published `json:"result,omitempty"`
+	Error   *Problem   `json:"error,omitempty"`
+}
+
+// Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.
+type Rollback struct {
+	To       int    `json:"to,omitempty"` // a version; 0: the stable one before
+	Expected *int   `json:"expected,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// SetAlias is the body of PUT /v1/models/{name}/aliases/{alias}.
+type SetAlias struct {
+	Version int `json:"version"`
+	// Expected is the version that it pointed to when the caller looked (0: none).
+	Expected *int `json:"expected,omitempty"`
+}
+
+// Alias is the answer to a change of an alias; version 0 is one that is gone.
+type Alias struct {
+	Model   string `json:"model"`
+	Alias   string `json:"alias"`
+	Version int    `json:"version"`
+}
+
+// Log is the answer of GET /v1/models/{name}/log, oldest first: the records of
+// the registry as they are stored.
+type Log struct {
+	Records []json.RawMessage `json:"records"`
+}

@@ -31,7 +31,7 @@ type server struct {
 
 // build makes a server of the settings. Nothing is loaded yet and nobody
 // listens; the caller resumes the manager and closes the host.
-func build(c config.Config, e engine.Engine, log *slog.Logger) (*server, error) {
+func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Logger) (*server, error) {
 	store, err := registry.Open(c.Registry.Root, registry.Options{})
 	if err != nil {
 		return nil, err
@@ -45,13 +45,21 @@ func build(c config.Config, e engine.Engine, log *slog.Logger) (*server, error) 
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
 	manager := lifecycle.New(lifecycle.Options{Store: store, Host: h, Log: log, Limits: limits})
-	return &server{manager: manager, host: h, handler: api.New(api.Options{
+	handler := api.New(api.Options{
 		Manager: manager, Host: h, Log: log, About: about(e, store.ID()),
 		Body:           core.Limits{Body: int64(c.Server.MaxBody), Timeout: c.Server.ReadTimeout},
 		Upload:         core.Limits{Body: int64(c.Registry.MaxUpload), Timeout: c.Server.UploadTimeout},
 		RequestTimeout: c.Server.RequestTimeout,
 		AccessLog:      c.Server.AccessLog,
-	})}, nil
+	})
+	manager.Use(x, &lifecycle.Prober{Host: h, Handler: handler})
+	return &server{manager: manager, host: h, handler: handler}, nil
+}
+
+// close ends what works in the background, then lets go of the versions.
+func (s *server) close() {
+	s.manager.Close()
+	s.host.Close()
 }
 
 func about(e engine.Engine, registryID string) wire.About {
@@ -62,14 +70,23 @@ func about(e engine.Engine, registryID string) wire.About {
 	return a
 }
 
-// openEngine finds and loads ONNX Runtime.
-func openEngine(configured string) (engine.Engine, error) {
+// ownPath is the path of this binary.
+func ownPath() (string, error) {
 	executable, err := os.Executable()
 	if err == nil {
 		executable, err = filepath.EvalSymlinks(executable)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the server's own path cannot be found: %w", err)
+		return "", fmt.Errorf("the server's own path cannot be found: %w", err)
+	}
+	return executable, nil
+}
+
+// openEngine finds and loads ONNX Runtime.
+func openEngine(configured string) (engine.Engine, error) {
+	executable, err := ownPath()
+	if err != nil {
+		return nil, err
 	}
 	library, err := ort.FindLibrary(ort.Search{
 		Configured: configured, Executable: executable, WorkDir: ".", VirtualEnv: os.Getenv("VIRTUAL_ENV"),

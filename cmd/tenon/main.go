@@ -100,7 +100,7 @@ func newRoot(io streams, open engineOpener) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` shows what there is", err, c.CommandPath())}
 	})
-	root.AddCommand(serveCommand(io, open))
+	root.AddCommand(serveCommand(io, open), examineCommand(io, open))
 	for _, command := range []*cobra.Command{
 		pushCommand(a), lsCommand(a), showCommand(a), predictCommand(a), deployCommand(a),
 	} {

@@ -74,11 +74,17 @@ func serve(ctx context.Context, c config.Config, io streams, open engineOpener) 
 	if err != nil {
 		return err
 	}
-	s, err := build(c, e, log)
+	executable, err := ownPath()
 	if err != nil {
 		return err
 	}
-	defer s.host.Close()
+	s, err := build(c, e, &examiner{
+		executable: executable, library: c.Runtime.Library, threads: c.Runtime.IntraOpThreads, timeout: c.Examination.Timeout,
+	}, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	listener, err := net.Listen("tcp", c.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("the address %s cannot be listened on: %w; choose another with --listen", c.Server.Listen, err)

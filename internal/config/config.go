@@ -23,7 +23,9 @@ type Config struct {
 	Server   Server   `key:"server"`
 	Registry Registry `key:"registry"`
 	Runtime  Runtime  `key:"runtime"`
-	Log      Log      `key:"log"`
+	// Examination is of pushed versions, each in a process of its own.
+	Examination Examination `key:"examination"`
+	Log         Log         `key:"log"`
 }
 
 // Server is the HTTP side.
@@ -72,6 +74,12 @@ type Runtime struct {
 	MaxQueued int `key:"max_queued" default:"1024" min:"0" max:"1000000"`
 	// IntraOpThreads is how many threads one Run may use.
 	IntraOpThreads int `key:"intra_op_threads" default:"1" min:"1" max:"1024"`
+}
+
+// Examination bounds the process that loads and compares a pushed version.
+type Examination struct {
+	// Timeout ends an examination, by the clock and by processor time.
+	Timeout time.Duration `key:"timeout" default:"10m" min:"1s" max:"24h"`
 }
 
 // Log is what the server says about itself, on standard error.

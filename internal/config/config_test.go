@@ -50,9 +50,10 @@ func TestDefaults(t *testing.T) {
 			UploadTimeout: 30 * time.Minute, IdleTimeout: 2 * time.Minute, DrainTimeout: 30 * time.Second,
 			RequestTimeout: 30 * time.Second, MaxBody: 64 << 20, AccessLog: true,
 		},
-		Registry: Registry{Root: "var/registry", MaxUpload: 8 << 30, MaxFiles: 1000},
-		Runtime:  Runtime{MaxQueued: 1024, IntraOpThreads: 1},
-		Log:      Log{Level: "info", Format: "json"},
+		Registry:    Registry{Root: "var/registry", MaxUpload: 8 << 30, MaxFiles: 1000},
+		Runtime:     Runtime{MaxQueued: 1024, IntraOpThreads: 1},
+		Examination: Examination{Timeout: 10 * time.Minute},
+		Log:         Log{Level: "info", Format: "json"},
 	}
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)

@@ -38,8 +38,14 @@ const (
 const (
 	InvalidBundle  Code = "invalid-bundle"   // not a bundle: tar, manifest, digests, file names
 	ModelRefused   Code = "model-refused"    // the ONNX file cannot be served
+	ParityFailed   Code = "parity-failed"    // the server's answers are not the pipeline's; see report
 	NameMismatch   Code = "name-mismatch"    // the URL and the manifest name different models
 	UploadTooLarge Code = "upload-too-large" // over registry.max_upload or registry.max_files
+)
+
+// Codes of operations.
+const (
+	OperationNotFound Code = "operation-not-found" // it never was, or the server has started since
 )
 
 // Codes of the server's own state.

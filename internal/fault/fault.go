@@ -7,6 +7,7 @@
 package fault
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -41,6 +42,7 @@ type Error struct {
 	Code   Code
 	Detail string
 	Fields []Field
+	Report json.RawMessage // of the examination that failed
 	Err    error
 }
 

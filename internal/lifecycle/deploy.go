@@ -5,14 +5,16 @@ import (
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
-// Deploy puts a version into traffic: it is loaded, the deployment is
-// recorded, and then one pointer is swapped. Requests that run end on the
+// Deploy puts a version into traffic: it is loaded and warmed, the deployment
+// is recorded, and then one pointer is swapped. Requests that run end on the
 // version they began with. The faults: not found, conflict (expected is no
-// longer the current deployment), unprocessable (it cannot be loaded).
+// longer the current deployment), unprocessable (it cannot be loaded, or a
+// later examination failed).
 func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
 	lock := m.change(model)
 	lock.Lock()
@@ -21,17 +23,47 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 	if err != nil {
 		return wire.Deployment{}, err
 	}
-	if v, ok := st.Version(d.Stable); !ok || v.Deleted {
-		return wire.Deployment{}, fault.New(fault.NotFound, fault.VersionNotFound,
-			"The model %q has no version %d: `tenon show %s` lists those it has.", model, d.Stable, model)
+	return m.deploy(ctx, st, registry.NewDeployment{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected}, by)
+}
+
+// Rollback deploys the stable version of the deployment before this one, or
+// the version that the request names; again, it comes back. The version is
+// still loaded, so nothing is read but the record written.
+func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
+	lock := m.change(model)
+	lock.Lock()
+	defer lock.Unlock()
+	st, err := m.store.State(model)
+	if err != nil {
+		return wire.Deployment{}, err
+	}
+	d := registry.NewDeployment{Stable: r.To, Expected: r.Expected, Reason: r.Reason}
+	if d.Reason == "" {
+		d.Reason = "rollback"
+	}
+	if d.Stable == 0 {
+		before := st.Previous()
+		if before == nil {
+			return wire.Deployment{}, fault.New(fault.Conflict, fault.NothingDeployed,
+				"The model %q has no deployment of another version to go back to: deploy one with `tenon deploy %s/N`.", model, model)
+		}
+		d.Stable, d.Other = before.Stable, before.Other
+	}
+	return m.deploy(ctx, st, d, by)
+}
+
+// deploy is the way of both; the caller holds the model's lock.
+func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp) (wire.Deployment, error) {
+	if err := deployable(st, d.Stable); err != nil {
+		return wire.Deployment{}, err
 	}
 	fresh, err := m.prepare(ctx, st, d.Stable)
 	if err != nil {
 		return wire.Deployment{}, err
 	}
-	done, err := m.store.Deploy(ctx, model, registry.NewDeployment{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected}, by)
+	done, err := m.store.Deploy(ctx, st.Name, d, by)
 	if err == nil {
-		st, err = m.store.State(model)
+		st, err = m.store.State(st.Name)
 	}
 	if err != nil {
 		if fresh != nil {
@@ -40,17 +72,79 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 		return wire.Deployment{}, err
 	}
 	m.route(ctx, st, fresh)
-	m.log.Info("a version was deployed", "model", model, "version", done.Stable, "deployment", done.Number,
+	m.log.Info("a version was deployed", "model", st.Name, "version", done.Stable, "deployment", done.Number,
 		"reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
-	return deployment(model, &done), nil
+	return deployment(st.Name, &done), nil
 }
 
-// prepare loads a version unless it is loaded already; then it returns nil.
+// deployable refuses a version that is not there, and one whose later
+// examination failed: it goes on where it is live, and takes no new traffic.
+func deployable(st *registry.State, n int) error {
+	v, ok := st.Version(n)
+	switch {
+	case !ok || v.Deleted:
+		return fault.New(fault.NotFound, fault.VersionNotFound,
+			"The model %q has no version %d: `tenon show %s` lists those it has.", st.Name, n, st.Name)
+	case v.Parity == registry.ParityFailed:
+		return fault.New(fault.Unprocessable, fault.ParityFailed,
+			"%s/%d failed its last examination, so it is not put into traffic again: "+
+				"read its report, and export and push the model again.", st.Name, n)
+	}
+	return nil
+}
+
+// prepare loads and warms a version unless it is loaded already; then it
+// returns nil.
 func (m *Manager) prepare(ctx context.Context, st *registry.State, n int) (*host.Version, error) {
 	if now := m.host.Routes(st.Name); now != nil && now.Loaded[n] != nil {
 		return nil, nil
 	}
-	return m.load(ctx, st, n)
+	v, err := m.load(ctx, st, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.warmer.Warm(ctx, v); err != nil {
+		v.Drop()
+		return nil, err
+	}
+	return v, nil
+}
+
+// SetAlias points an alias to a version, or removes it (version 0). The
+// version is loaded first, so that the alias answers from its first moment.
+func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetAlias, by Stamp) (wire.Alias, error) {
+	if err := ref.CheckAlias(alias); err != nil {
+		return wire.Alias{}, err // before a version is loaded for it
+	}
+	lock := m.change(model)
+	lock.Lock()
+	defer lock.Unlock()
+	st, err := m.store.State(model)
+	if err != nil {
+		return wire.Alias{}, err
+	}
+	var fresh *host.Version
+	if a.Version > 0 {
+		if err := deployable(st, a.Version); err != nil {
+			return wire.Alias{}, err
+		}
+		if fresh, err = m.prepare(ctx, st, a.Version); err != nil {
+			return wire.Alias{}, err
+		}
+	}
+	err = m.store.SetAlias(ctx, model, alias, a.Version, a.Expected, by)
+	if err == nil {
+		st, err = m.store.State(model)
+	}
+	if err != nil {
+		if fresh != nil {
+			fresh.Drop()
+		}
+		return wire.Alias{}, err
+	}
+	m.route(ctx, st, fresh)
+	m.log.Info("an alias was set", "model", model, "alias", alias, "version", a.Version, "actor", by.Actor, "request_id", by.RequestID)
+	return wire.Alias{Model: model, Alias: alias, Version: a.Version}, nil
 }
 
 func deployment(model string, d *registry.Deployment) wire.Deployment {

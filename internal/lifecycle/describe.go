@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"slices"
@@ -195,6 +196,41 @@ func (m *Manager) Example(model string, n int) ([]byte, error) {
 			"%s/%d has no golden set to take an example from: export it with the kit to get one.", model, n)
 	}
 	return body, err
+}
+
+// Report returns the report of a version's last examination, as it is stored.
+func (m *Manager) Report(model string, n int) ([]byte, error) {
+	_, v, err := m.find(model, n)
+	if err != nil {
+		return nil, err
+	}
+	if v.Report == "" {
+		return nil, fault.New(fault.NotFound, fault.ReportNotFound,
+			"%s/%d was not compared with a golden set, so there is no report on it: export it with the kit to have one.", model, n)
+	}
+	blob, _, err := m.store.OpenBlob(v.Report)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	return io.ReadAll(blob)
+}
+
+// Log returns the records of a model's log, oldest first.
+func (m *Manager) Log(model string) (wire.Log, error) {
+	records, err := m.store.Log(model)
+	if err != nil {
+		return wire.Log{}, err
+	}
+	out := wire.Log{Records: []json.RawMessage{}}
+	for _, r := range records {
+		data, err := json.Marshal(r)
+		if err != nil {
+			return wire.Log{}, err
+		}
+		out.Records = append(out.Records, data)
+	}
+	return out, nil
 }
 
 // WriteBundle writes the very bundle of a version as a tar; begin is called

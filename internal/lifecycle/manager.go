@@ -28,7 +28,14 @@ type Manager struct {
 	log    *slog.Logger
 	limits bundle.Limits
 
-	publishing sync.Mutex // one upload is loaded for its check at a time
+	examiner   Examiner
+	warmer     Warmer
+	publishing sync.Mutex // one examination at a time
+	operations operations
+
+	life       context.Context // of the work that no request waits for
+	end        context.CancelFunc
+	background sync.WaitGroup
 
 	mu      sync.Mutex
 	changes map[string]*sync.Mutex // by model
@@ -41,10 +48,23 @@ type Stamp = registry.Stamp
 
 // New returns a manager that has not looked at the registry yet; call Resume.
 func New(o Options) *Manager {
+	life, end := context.WithCancel(context.Background())
 	return &Manager{
+		life: life, end: end,
 		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
 		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
 	}
+}
+
+// Use sets who examines and who warms versions. cmd calls it once, when the
+// handler is built and before anything is published or resumed.
+func (m *Manager) Use(x Examiner, w Warmer) { m.examiner, m.warmer = x, w }
+
+// Close ends examinations that run, and waits for them. Their uploads are not
+// registered, and the pushes may be repeated.
+func (m *Manager) Close() {
+	m.end()
+	m.background.Wait()
 }
 
 // change locks a model against other changes; the caller unlocks it.
@@ -86,6 +106,7 @@ func (m *Manager) Resume(ctx context.Context) error {
 	m.mu.Lock()
 	m.resumed = true
 	m.mu.Unlock()
+	m.background.Go(func() { m.examineEarlier(m.life) })
 	return nil
 }
 
@@ -147,6 +168,9 @@ func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Ver
 			continue
 		}
 		if now != nil && now.Loaded[n] != nil {
+			if v, ok := st.Version(n); ok { // another process may have examined it
+				now.Loaded[n].Judge(string(v.Parity))
+			}
 			routes.Loaded[n] = now.Loaded[n]
 			continue
 		}
@@ -174,7 +198,11 @@ func (m *Manager) load(ctx context.Context, st *registry.State, n int) (*host.Ve
 	if err != nil {
 		return nil, err
 	}
-	return m.host.Load(ctx, host.Source{Model: st.Name, Number: n, Parity: string(v.Parity), Dir: dir})
+	loaded, err := m.host.Load(ctx, host.Source{Model: st.Name, Number: n, Dir: dir})
+	if err == nil {
+		loaded.Judge(string(v.Parity))
+	}
+	return loaded, err
 }
 
 // routesOf says what the registry knows, with nothing loaded.

@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -9,46 +11,75 @@ import (
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/registry"
-	"github.com/tenon-ml/tenon/runtime/host"
 )
 
 // Upload is one bundle on its way in: a tar, or a bare ONNX file.
 type Upload struct {
 	Body io.Reader
 	Bare bool
+	// AllowFailure lets a version in whose answers are not the pipeline's; it
+	// is marked as overridden for ever.
+	AllowFailure bool
 }
 
-// Publish makes an upload a version of the model: it streams to disk while it
-// is hashed, is loaded once here, and one record makes it visible. A bundle
-// that is a version already answers with that version. Nothing is registered
-// when it fails; the faults are those of the bundle and the model (422), of the
-// disk (500), and bundle.ReadError for a body that broke off.
-func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp) (wire.Published, error) {
+// Publish receives an upload and begins its examination: the bundle streams to
+// disk while it is hashed, is loaded and compared in a process of its own, and
+// one record makes it visible. It returns as soon as the body is read; the
+// operation ends with the version, or with the fault of the bundle or the model
+// (422). A bundle that is a version already ends at once with that version.
+// Nothing is registered when it fails. A body that broke off is a
+// bundle.ReadError.
+func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp) (*Operation, error) {
 	if err := ref.CheckName(model); err != nil {
-		return wire.Published{}, err
+		return nil, err
 	}
 	in, err := m.store.Ingest()
 	if err != nil {
-		return wire.Published{}, err
+		return nil, err
 	}
-	defer m.discard(in)
+	existing, err := m.receive(model, up, in)
+	if err != nil {
+		m.discard(in)
+		return nil, err
+	}
+	o := m.operations.begin(model)
+	if existing != nil {
+		m.discard(in)
+		o.end(published(*existing, true), nil)
+		return o, nil
+	}
+	m.background.Go(func() {
+		// The client may leave; a push that was received is a push.
+		result, err := m.examineAndRegister(m.life, model, in, up.AllowFailure, by, o.progress)
+		if err != nil && m.life.Err() != nil && fault.As(err) == nil {
+			err = errStopping
+		}
+		m.discard(in)
+		o.end(result, err)
+	})
+	return o, nil
+}
+
+// receive reads the upload's body, and returns the version that it is already,
+// if it is one.
+func (m *Manager) receive(model string, up Upload, in *registry.Ingest) (*registry.Version, error) {
 	received, err := receive(up, in, m.limits)
 	if err != nil {
-		return wire.Published{}, err
+		return nil, err
 	}
 	if name := received.Manifest.Name; name != "" && name != model {
-		return wire.Published{}, fault.New(fault.Unprocessable, fault.NameMismatch,
+		return nil, fault.New(fault.Unprocessable, fault.NameMismatch,
 			"The bundle is of the model %q, and was pushed to %q: push it under its own name, or export it again with the other one.", name, model)
 	}
-	if v, found, err := m.store.ByDigest(model, received.Digest); err != nil && !fault.Is(err, fault.ModelNotFound) {
-		return wire.Published{}, err
-	} else if found && m.sound(v) {
-		return published(v, true), nil
+	v, found, err := m.store.ByDigest(model, received.Digest)
+	switch {
+	case err != nil && !fault.Is(err, fault.ModelNotFound):
+		return nil, err
+	case found && m.sound(v):
+		return &v, nil
+	default:
+		return nil, nil
 	}
-	if err := m.check(ctx, model, in); err != nil {
-		return wire.Published{}, err
-	}
-	return m.register(ctx, model, in, by)
 }
 
 // sound reports whether a version's files are whole. Where they are not, the
@@ -71,29 +102,66 @@ func (m *Manager) discard(in *registry.Ingest) {
 	}
 }
 
-// check loads the upload once, from the layout that it will be served from, so
-// that what cannot be loaded is never registered.
-func (m *Manager) check(ctx context.Context, model string, in *registry.Ingest) error {
-	m.publishing.Lock()
-	defer m.publishing.Unlock()
+// examineAndRegister is the part of a push that the client need not wait for.
+// One examination runs at a time, so that two cannot starve what serves.
+func (m *Manager) examineAndRegister(
+	ctx context.Context, model string, in *registry.Ingest, allowFailure bool, by Stamp, progress Progress,
+) (wire.Published, error) {
 	dir, err := in.View()
 	if err != nil {
-		return err
+		return wire.Published{}, err
 	}
-	v, err := m.host.Load(ctx, host.Source{Model: model, Dir: dir})
+	report, err := m.examine(ctx, Staged{model, dir}, progress)
 	if err != nil {
-		return err
+		return wire.Published{}, err
 	}
-	v.Drop()
-	return nil
+	verdict, err := judge(report, allowFailure)
+	if err != nil {
+		return wire.Published{}, err
+	}
+	return m.register(ctx, model, in, verdict, by)
+}
+
+// examine waits for its turn and examines. The end of ctx is the server's end.
+func (m *Manager) examine(ctx context.Context, s Staged, progress Progress) (*wire.Report, error) {
+	m.publishing.Lock()
+	defer m.publishing.Unlock()
+	if ctx.Err() != nil {
+		return nil, errStopping
+	}
+	return m.examiner.Examine(ctx, s, progress)
+}
+
+// errStopping ends what the server has no time for any more.
+var errStopping = fault.New(fault.Unavailable, fault.ShuttingDown,
+	"The server stops, and the examination was not ended: nothing was registered. Push again, which is safe.")
+
+// judge draws the conclusion of an examination.
+func judge(report *wire.Report, allowFailure bool) (registry.NewVersion, error) {
+	if report == nil {
+		return registry.NewVersion{Parity: registry.ParityNotProven}, nil
+	}
+	verdict := registry.NewVersion{Parity: registry.ParityProven}
+	if !report.Passed {
+		if !allowFailure {
+			return verdict, parityFailed(report, "The server's answers are not the pipeline's: %s Nothing was registered. "+
+				"Export the model again; allow_parity_failure lets it in as it is, marked as overridden.", report.Summary)
+		}
+		verdict.Parity = registry.ParityOverridden
+	}
+	var err error
+	verdict.Report, err = json.Marshal(report)
+	return verdict, err
 }
 
 // register records the version and tells the host that it exists.
-func (m *Manager) register(ctx context.Context, model string, in *registry.Ingest, by Stamp) (wire.Published, error) {
+func (m *Manager) register(
+	ctx context.Context, model string, in *registry.Ingest, verdict registry.NewVersion, by Stamp,
+) (wire.Published, error) {
 	lock := m.change(model)
 	lock.Lock()
 	defer lock.Unlock()
-	v, err := m.store.AddVersion(ctx, model, in, registry.NewVersion{Parity: registry.ParityNotProven}, by)
+	v, err := m.store.AddVersion(ctx, model, in, verdict, by)
 	if err != nil {
 		return wire.Published{}, err
 	}
@@ -108,7 +176,11 @@ func (m *Manager) register(ctx context.Context, model string, in *registry.Inges
 }
 
 func published(v registry.Version, existing bool) wire.Published {
-	return wire.Published{
+	out := wire.Published{
 		Model: v.Model, Version: v.Number, Digest: v.Digest, Parity: string(v.Parity), Existing: existing,
 	}
+	if v.Report != "" {
+		out.Report = fmt.Sprintf("/v1/models/%s/versions/%d/report", v.Model, v.Number)
+	}
+	return out
 }

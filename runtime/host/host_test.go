@@ -67,7 +67,7 @@ func live(h *host.Host, versions ...*host.Version) {
 // acquire pins the version that takes the traffic of iris.
 func acquire(t testing.TB, h *host.Host) host.Lease {
 	t.Helper()
-	l, err := h.Acquire(ref.Reference{Model: "iris"})
+	l, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestAcquireFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := h.Acquire(r)
+			l, err := h.Acquire(t.Context(), r)
 			if err == nil {
 				l.Release()
 				t.Fatal("it was acquired")
@@ -211,7 +211,7 @@ func TestAcquireFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := h.Acquire(r)
+		l, err := h.Acquire(t.Context(), r)
 		if err != nil || l.Number != 2 {
 			t.Fatalf("%s: got %v", reference, err)
 		}
@@ -225,7 +225,7 @@ func TestNothingIsAcquiredOnceClosed(t *testing.T) {
 	h := host.New(fake, host.Options{})
 	live(h, load(t, h, 1))
 	closed(t, h, fake)
-	_, err := h.Acquire(ref.Reference{Model: "iris"})
+	_, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"})
 	want(t, err, fault.NotFound, fault.ModelNotFound, "iris")
 }
 

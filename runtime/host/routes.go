@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,11 +54,29 @@ func (h *Host) Routes(model string) *Routes { return h.table()[model] }
 // All returns the present routes of all models, in no order.
 func (h *Host) All() []*Routes { return slices.Collect(maps.Values(h.table())) }
 
+// probe is the key under which a context names the version to use.
+type probe struct{}
+
+// Probe returns a context in which every request is answered by v, routed or
+// not. Only this process can make one, so no client reaches a version that is
+// being examined. The caller owns v until the last such request has ended.
+func Probe(ctx context.Context, v *Version) context.Context {
+	return context.WithValue(ctx, probe{}, v)
+}
+
+// Probing reports whether a context is one of Probe: its requests are the
+// server's own, and are not counted among those of clients.
+func Probing(ctx context.Context) bool { return ctx.Value(probe{}) != nil }
+
 // Acquire pins the version that a reference names now. The caller releases the
 // lease. The faults: not found (model, version, alias), conflict (nothing
 // deployed, not loaded; the detail says what to type), unavailable
 // (quarantined, unloadable).
-func (h *Host) Acquire(r ref.Reference) (Lease, error) {
+func (h *Host) Acquire(ctx context.Context, r ref.Reference) (Lease, error) {
+	if v, ok := ctx.Value(probe{}).(*Version); ok {
+		v.owners.Add(1) // the prober owns it while it probes
+		return Lease{host: h, Version: v}, nil
+	}
 	for {
 		routes := h.table()[r.Model]
 		v, err := routes.find(r)

@@ -20,7 +20,6 @@ import (
 type Source struct {
 	Model  string
 	Number int // 0 while the version is not registered
-	Parity string
 	Dir    string
 }
 
@@ -32,7 +31,20 @@ type Version struct {
 	Bundle *bundle.Bundle
 
 	session engine.Session
+	parity  atomic.Pointer[string]
 	owners  atomic.Int64
+}
+
+// Judge sets the verdict that is shown with every answer. A later examination
+// may change it while the version serves.
+func (v *Version) Judge(parity string) { v.parity.Store(&parity) }
+
+// Parity is the verdict, not-proven until Judge is called.
+func (v *Version) Parity() string {
+	if p := v.parity.Load(); p != nil {
+		return *p
+	}
+	return "not-proven"
 }
 
 // Load opens a bundle's folder, compiles its plan and loads its graph. Nothing

@@ -1,0 +1,110 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/ref"
+)
+
+// Body is what a push sends: Size bytes, or -1 where the size is not known.
+type Body struct {
+	io.Reader
+	Size int64
+	Bare bool // an ONNX file instead of a bundle
+	// AllowParityFailure lets a version in whose answers are not the
+	// pipeline's; it is marked overridden for ever.
+	AllowParityFailure bool
+	// Wait is how long the server waits for the examination before it answers
+	// with an operation; 0 is its own default.
+	Wait time.Duration
+	// Progress, where set, is told how far an examination is that outlasts Wait.
+	Progress func(wire.Operation)
+}
+
+// Push uploads a bundle or a bare model as a new version, and waits for the
+// end of its examination. What the server received is examined and registered
+// also when ctx ends before that.
+func (c *Client) Push(ctx context.Context, model string, body Body) (wire.Published, error) {
+	var out wire.Published
+	request, err := c.request(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/versions"+body.query(), body.Reader)
+	if err != nil {
+		return out, err
+	}
+	request.ContentLength = body.Size
+	request.Header.Set("Content-Type", "application/x-tar")
+	if body.Bare {
+		request.Header.Set("Content-Type", "application/octet-stream")
+	}
+	response, err := c.answer(request)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		return out, c.read(response, &out)
+	}
+	var begun wire.Operation
+	if err := c.read(response, &begun); err != nil {
+		return out, err
+	}
+	return c.Wait(ctx, begun.ID, body.Progress)
+}
+
+func (b Body) query() string {
+	values := url.Values{}
+	if b.AllowParityFailure {
+		values.Set("allow_parity_failure", "true")
+	}
+	if b.Wait > 0 {
+		values.Set("wait", b.Wait.String())
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+// The pause between two looks at an operation: short for examinations of a
+// second, and no burden on the server for those of an hour.
+const (
+	firstPause = 100 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
+
+// Wait looks at an operation until it has ended, and returns the version or
+// the *Problem of it. progress, where not nil, is told of every look.
+func (c *Client) Wait(ctx context.Context, id string, progress func(wire.Operation)) (wire.Published, error) {
+	for pause := firstPause; ; pause = min(pause*3/2, mostPause) {
+		o, err := c.Operation(ctx, id)
+		var problem *Problem
+		switch {
+		case errors.As(err, &problem):
+			return wire.Published{}, err
+		case err != nil:
+			return wire.Published{}, fmt.Errorf("the upload was received, but its examination was lost sight of: %w", err)
+		case o.Error != nil:
+			return wire.Published{}, &Problem{*o.Error}
+		case o.Result != nil:
+			return *o.Result, nil
+		case o.State != "queued" && o.State != "running":
+			return wire.Published{}, fmt.Errorf("the answer of %s is not tenon's: an operation in the state %q", c.base, o.State)
+		}
+		if progress != nil {
+			progress(o)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return wire.Published{}, fmt.Errorf("the upload was received, and its examination goes on in the server: %w", ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Report is what an examination found: the server's own answers to the golden
+// set, against those of the original pipeline.
+type Report struct {
+	Model   string    `json:"model"`
+	Digest  string    `json:"digest"`
+	Passed  bool      `json:"passed"`
+	Summary string    `json:"summary"` // one sentence for people
+	Engine  string    `json:"engine"`
+	Created time.Time `json:"created"`
+	Seconds float64   `json:"seconds"`
+	// Requests and Rows are how much was compared; Why counts the rows by the
+	// reason they were chosen for.
+	Requests int            `json:"requests"`
+	Rows     int            `json:"rows"`
+	Why      map[string]int `json:"why"`
+	// FailedRows is how many rows have at least one output beyond its tolerance.
+	FailedRows int            `json:"failed_rows"`
+	Outputs    []OutputReport `json:"outputs"`
+	// Worst lists rows beyond tolerance, worst first, at most 20.
+	Worst []RowReport `json:"worst"`
+}
+
+// OutputReport is one output over all rows.
+type OutputReport struct {
+	Name      string        `json:"name"`
+	Kind      string        `json:"kind"`
+	Type      string        `json:"type"`
+	Tolerance ToleranceUsed `json:"tolerance"`
+	Scale     float64       `json:"scale"`  // the largest finite expected value
+	Values    int           `json:"values"` // numbers or labels compared
+	Failed    int           `json:"failed"` // rows beyond tolerance
+	// Worst is the largest distance over all rows, and Allowed what was allowed
+	// there; both 0 for outputs that are compared for equality.
+	Worst   float64 `json:"worst"`
+	Allowed float64 `json:"allowed"`
+	// Agreement is the share of equal labels, where that is the tolerance.
+	Agreement *float64 `json:"agreement,omitempty"`
+}
+
+// ToleranceUsed is the rule that an output was held to; Exact outputs must be equal.
+type ToleranceUsed struct {
+	Exact     bool     `json:"exact,omitempty"`
+	Rel       float64  `json:"rel,omitempty"`
+	Abs       float64  `json:"abs,omitempty"`
+	Agreement *float64 `json:"agreement,omitempty"`
+	Cosine    *float64 `json:"cosine,omitempty"`
+	// Declared is set where the bundle's signature asks for it, and not the
+	// default of the output's kind and type.
+	Declared bool `json:"declared,omitempty"`
+}
+
+// RowReport is one row of one request that is beyond tolerance.
+type RowReport struct {
+	Request  string          `json:"request"` // id in the golden set
+	Row      int             `json:"row"`     // within the request, from zero
+	Why      string          `json:"why,omitempty"`
+	Output   string          `json:"output"`
+	Expected json.RawMessage `json:"expected"`
+	Got      json.RawMessage `json:"got"`
+	Distance float64         `json:"distance"`
+	Allowed  float64         `json:"allowed"`
+	Detail   string          `json:"detail"`
+	Input    json.RawMessage `json:"input,omitempty"`
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/lifecycle"
+)
+
+// examiner is the server's side of an examination: it starts this binary
+// again as `tenon examine` and listens to it. A model that ends that process
+// is a finding.
+type examiner struct {
+	executable string
+	library    string
+	threads    int
+	timeout    time.Duration
+}
+
+var _ lifecycle.Examiner = (*examiner)(nil)
+
+// maxMessage bounds one line of the child, a report in most cases.
+const maxMessage = 16 << 20
+
+// Examine implements lifecycle.Examiner.
+func (x *examiner) Examine(ctx context.Context, s lifecycle.Staged, progress lifecycle.Progress) (*wire.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.timeout)
+	defer cancel()
+	child := exec.CommandContext(ctx, x.executable, "examine", s.Dir, "--model", s.Model,
+		"--library", x.library, "--threads", strconv.Itoa(x.threads), "--cpu", x.timeout.String())
+	child.SysProcAttr = childAttributes()
+	hold, err := child.StdinPipe() // closed with the server, and the child ends
+	if err != nil {
+		return nil, err
+	}
+	defer hold.Close()
+	out, err := child.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	said := &head{}
+	child.Stderr = said
+	if err := child.Start(); err != nil {
+		return nil, fmt.Errorf("the examination could not be started: %w", err)
+	}
+	end := listen(bufio.NewReaderSize(out, 64<<10), progress)
+	err = child.Wait()
+	return x.conclude(ctx, end, err, said.String())
+}
+
+// ending is the last that the child said.
+type ending struct {
+	phase  string
+	report *wire.Report
+	fault  *fault.Error
+	loaded bool
+}
+
+func listen(r *bufio.Reader, progress lifecycle.Progress) ending {
+	end := ending{phase: "starting"}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxMessage)
+	for lines.Scan() {
+		var m event
+		if json.Unmarshal(lines.Bytes(), &m) != nil {
+			continue
+		}
+		if m.Phase != "" {
+			end.phase = m.Phase
+			progress(m.Phase, m.Done, m.Total)
+		}
+		end.report, end.loaded = m.Report, m.Loaded
+		if m.Problem != nil {
+			end.fault = faultOf(m.Problem)
+		}
+	}
+	return end
+}
+
+func faultOf(p *wire.Problem) *fault.Error {
+	kind := fault.Unprocessable
+	if p.Status >= 500 {
+		kind = fault.Internal
+	}
+	e := fault.New(kind, fault.Code(p.Code), "%s", p.Detail)
+	for _, f := range p.Errors {
+		e.At(f.Path, f.Code, "%s", f.Detail)
+	}
+	return e
+}
+
+// conclude turns how the child ended into a report or a fault.
+func (x *examiner) conclude(ctx context.Context, end ending, err error, said string) (*wire.Report, error) {
+	switch {
+	case end.fault != nil:
+		return nil, end.fault
+	case err == nil && (end.report != nil || end.loaded):
+		return end.report, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, refused("it did not end within %s while %s; make the model or its golden set smaller", x.timeout, end.phase)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, refused("the process that examined it ended by %s while %s; the server is unharmed. "+
+		"Load and run the file in Python in a process of its own to see it happen", howItEnded(err, said), end.phase).
+		Because(fmt.Errorf("%w: %s", err, said))
+}
+
+func refused(format string, args ...any) *fault.Error {
+	e := fault.New(fault.Unprocessable, fault.ModelRefused, format, args...)
+	e.Detail = "The model was refused: " + e.Detail + "."
+	return e
+}
+
+// goSignal is how the Go runtime reports a fault in C before it exits.
+var goSignal = regexp.MustCompile(`\[signal (SIG\w+): ([^\]]*?) code=|^(SIG\w+): ([a-z ]+)`)
+
+// howItEnded words an exit for people. The Go runtime catches a fault in C,
+// prints its name, and exits with 2.
+func howItEnded(err error, said string) string {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return "an unknown cause"
+	}
+	if m := goSignal.FindStringSubmatch(said); m != nil {
+		return m[1] + m[3] + " (" + m[2] + m[4] + ")"
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && status.Signaled() && status.Signal() == syscall.SIGXCPU:
+		return "SIGXCPU (its processor time was used up)"
+	case ok && status.Signaled():
+		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())
+	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") || strings.Contains(said, "bad_alloc"):
+		return "using up the memory that an examination may have"
+	default:
+		return fmt.Sprintf("exit code %d", exit.ExitCode())
+	}
+}
+
+// head keeps the beginning of what the child wrote to standard error, for the
+// log: a crash says there what it is, and goes on with stacks.
+type head struct{ bytes.Buffer }
+
+func (h *head) Write(p []byte) (int, error) {
+	const most = 8 << 10
+	h.Buffer.Write(p[:min(len(p), max(most-h.Len(), 0))])
+	return len(p), nil
+}

@@ -1,0 +1,133 @@
+package lifecycle
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/fault"
+)
+
+// maxOperations is how many are remembered; the oldest finished ones go first.
+const maxOperations = 1000
+
+// Operation is work that may outlast the request that began it. It lives in
+// memory: after a restart it is gone, and the push is repeated, which is safe.
+type Operation struct {
+	id      string
+	model   string
+	created time.Time
+	ended   chan struct{}
+
+	mu          sync.Mutex
+	state       string // queued, running, succeeded, failed
+	phase       string
+	done, total int
+	result      wire.Published
+	err         error
+}
+
+// Wait waits until the operation has ended, or ctx has; the result is valid
+// where ended is true. One that has ended says so whatever ctx does.
+func (o *Operation) Wait(ctx context.Context) (result wire.Published, ended bool, err error) {
+	select {
+	case <-o.ended:
+	case <-ctx.Done():
+		if !o.over() {
+			return wire.Published{}, false, nil
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.result, true, o.err
+}
+
+// Describe says how far the operation is. problem words its error.
+func (o *Operation) Describe(problem func(error) wire.Problem) wire.Operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := wire.Operation{
+		ID: o.id, Model: o.model, State: o.state, Phase: o.phase, Created: o.created, Done: o.done, Total: o.total,
+	}
+	if o.state == "succeeded" {
+		result := o.result
+		out.Result = &result
+	}
+	if o.err != nil {
+		p := problem(o.err)
+		out.Error = &p
+	}
+	return out
+}
+
+func (o *Operation) progress(phase string, done, total int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.state, o.phase, o.done, o.total = "running", phase, done, total
+}
+
+func (o *Operation) end(result wire.Published, err error) {
+	o.mu.Lock()
+	o.state, o.phase, o.result, o.err = "succeeded", "", result, err
+	if err != nil {
+		o.state = "failed"
+	}
+	o.mu.Unlock()
+	close(o.ended)
+}
+
+// operations remembers what runs and what ran.
+type operations struct {
+	mu   sync.Mutex
+	list []*Operation // oldest first
+}
+
+func (s *operations) begin(model string) *Operation {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	o := &Operation{
+		id: hex.EncodeToString(random[:]), model: model, created: time.Now().UTC(), ended: make(chan struct{}), state: "queued",
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, o)
+	if len(s.list) > maxOperations {
+		if i := slices.IndexFunc(s.list, func(o *Operation) bool { return o.over() }); i >= 0 {
+			s.list = slices.Delete(s.list, i, i+1)
+		}
+	}
+	return o
+}
+
+func (o *Operation) over() bool {
+	select {
+	case <-o.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Operations lists what runs and what ran, newest first.
+func (m *Manager) Operations() []*Operation {
+	m.operations.mu.Lock()
+	defer m.operations.mu.Unlock()
+	list := slices.Clone(m.operations.list)
+	slices.Reverse(list)
+	return list
+}
+
+// Operation finds one by its id.
+func (m *Manager) Operation(id string) (*Operation, error) {
+	for _, o := range m.Operations() {
+		if o.id == id {
+			return o, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, fault.OperationNotFound,
+		"There is no operation %.40q; they are forgotten when the server starts: push again, which is safe.", id)
+}

@@ -1,0 +1,354 @@
+package parity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/fault"
+)
+
+// What a report shows: enough rows to see the pattern, and no value so large
+// (an image, an embedding of a whole text) that nobody would look at it.
+const (
+	maxWorst = 20
+	maxShown = 64 << 10
+)
+
+// Progress is told of requests done, of total.
+type Progress func(done, total int)
+
+// All replays the whole golden set.
+const All = int(^uint(0) >> 1)
+
+// Replay sends golden requests of the bundle to path on the handler, the first
+// most of them, and compares the answers. An error is one of the golden set itself or of ctx;
+// wrong answers and refused requests are findings of the report. Requests that
+// are refused fail all their rows.
+func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, progress Progress) (*wire.Report, error) {
+	if b.Signature == nil || !b.HasGolden() {
+		return nil, errors.New("the bundle has no golden set, so there is nothing to compare")
+	}
+	r := &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	total, err := r.prepare(b)
+	if err != nil {
+		return nil, err
+	}
+	for c, err := range b.Golden() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = r.one(ctx, h, path, c)
+		}
+		if err != nil {
+			return nil, err
+		}
+		progress(r.report.Requests, min(total, most))
+		if r.report.Requests >= most {
+			break
+		}
+	}
+	return r.finish(), nil
+}
+
+// replay is the state of one examination.
+type replay struct {
+	outputs []*output
+	report  *wire.Report
+}
+
+// prepare reads the expected answers once, for the scale of every output and
+// the number of requests.
+func (r *replay) prepare(b *bundle.Bundle) (total int, err error) {
+	scales, rows := make([]float64, len(b.Signature.Outputs)), make([]int, len(b.Signature.Outputs))
+	for c, err := range b.Golden() {
+		if err != nil {
+			return 0, err
+		}
+		total++
+		expected, err := goldenAnswer(c)
+		if err != nil {
+			return 0, err
+		}
+		for i := range b.Signature.Outputs {
+			o := &b.Signature.Outputs[i]
+			scales[i] = max(scales[i], largest(expected, o))
+			for row := range expected.rows() {
+				if _, ok := expected.at(o.Name, row); ok {
+					rows[i]++
+				}
+			}
+		}
+	}
+	for i := range b.Signature.Outputs {
+		if scales[i] == 0 {
+			scales[i] = 1
+		}
+		r.outputs = append(r.outputs, newOutput(&b.Signature.Outputs[i], scales[i], rows[i]))
+	}
+	return total, nil
+}
+
+func goldenAnswer(c bundle.Case) (*answer, error) {
+	a, err := parseAnswer(c.Answer)
+	if err != nil {
+		return nil, fault.New(fault.Unprocessable, fault.InvalidBundle,
+			"The golden answer %.80s cannot be read: export the bundle again.", c.ID.Key()).Because(err)
+	}
+	return a, nil
+}
+
+// largest is the largest finite number of an output in an answer.
+func largest(a *answer, o *bundle.Output) float64 {
+	most := 0.0
+	if !o.Type.IsFloat() {
+		return most
+	}
+	for row := range a.rows() {
+		v, _ := a.at(o.Name, row)
+		leaves(v, "", func(_ string, leaf any) {
+			if f, ok := number(leaf, o.Type); ok && !math.IsInf(f, 0) && f == f {
+				most = max(most, math.Abs(f))
+			}
+		})
+	}
+	return most
+}
+
+// one sends one request and compares its rows.
+func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.Case) error {
+	expected, err := goldenAnswer(c)
+	if err != nil {
+		return err
+	}
+	rows := expected.rows()
+	r.report.Requests++
+	r.report.Rows += rows
+	r.report.Why[c.Why] += rows
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(c.Body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(w, request)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	got, problem := w.answer()
+	if problem == "" && got.rows() != rows {
+		problem = fmt.Sprintf("the server answered %d rows where the pipeline answered %d", got.rows(), rows)
+	}
+	if problem != "" {
+		for row := range max(rows, 1) {
+			r.refused(c, row, expected, problem)
+		}
+		return nil
+	}
+	for row := range rows {
+		r.row(c, row, expected, got)
+	}
+	return nil
+}
+
+// refused notes a row that got no answer.
+func (r *replay) refused(c bundle.Case, row int, expected *answer, problem string) {
+	r.report.FailedRows++
+	for _, o := range r.outputs {
+		if _, ok := expected.at(o.name, row); ok {
+			o.report.Failed++
+		}
+	}
+	r.keep(c, wire.RowReport{Row: row, Distance: math.MaxFloat64, Detail: problem})
+}
+
+// row compares all outputs of one row.
+func (r *replay) row(c bundle.Case, row int, expected, got *answer) {
+	failed := false
+	for _, o := range r.outputs {
+		want, ok := expected.at(o.name, row)
+		if !ok {
+			continue // the pipeline said nothing of this output
+		}
+		have, ok := got.at(o.name, row)
+		var v verdict
+		if ok {
+			v = o.compare(want, have)
+		} else {
+			v = o.absent(want)
+		}
+		shown := func() wire.RowReport {
+			return wire.RowReport{
+				Row: row, Output: o.name, Expected: raw(v.expected), Got: raw(v.got),
+				Distance: finite(v.distance), Allowed: v.allowed, Detail: v.detail,
+			}
+		}
+		switch {
+		case v.failed:
+			failed = true
+			r.keep(c, shown())
+		case v.differs && len(o.differ) < maxWorst:
+			o.differ = append(o.differ, r.locate(c, shown()))
+		}
+	}
+	if failed {
+		r.report.FailedRows++
+	}
+}
+
+// keep adds a row to the worst ones, behind those that are as bad.
+func (r *replay) keep(c bundle.Case, row wire.RowReport) {
+	if at := r.place(row); at < maxWorst {
+		r.insert(at, r.locate(c, row))
+	}
+}
+
+// place is where a row belongs among the worst.
+func (r *replay) place(row wire.RowReport) int {
+	at, _ := slices.BinarySearchFunc(r.report.Worst, row, func(a, b wire.RowReport) int {
+		if over(a) < over(b) {
+			return 1
+		}
+		return -1
+	})
+	return at
+}
+
+func (r *replay) insert(at int, row wire.RowReport) {
+	r.report.Worst = slices.Insert(r.report.Worst, at, row)
+	r.report.Worst = r.report.Worst[:min(len(r.report.Worst), maxWorst)]
+}
+
+// locate says of which request a row is, and shows it; reading the body again
+// is dear, so only rows that are kept come here.
+func (r *replay) locate(c bundle.Case, row wire.RowReport) wire.RowReport {
+	row.Request, row.Why, row.Input = c.ID.Key(), c.Why, short(inputOf(c.Body, row.Row))
+	return row
+}
+
+func over(r wire.RowReport) float64 {
+	if r.Allowed == 0 {
+		return math.Inf(1)
+	}
+	return r.Distance / r.Allowed
+}
+
+// finite replaces what JSON cannot carry.
+func finite(v float64) float64 {
+	if math.IsInf(v, 0) || v != v {
+		return math.MaxFloat64
+	}
+	return v
+}
+
+func raw(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return short(data)
+}
+
+// short puts a sentence in the place of a value that is too large to show.
+func short(data json.RawMessage) json.RawMessage {
+	if len(data) <= maxShown {
+		return data
+	}
+	return fmt.Appendf(nil, `"(left out: %d bytes)"`, len(data))
+}
+
+// inputOf is one row of a request, as a record.
+func inputOf(body json.RawMessage, row int) json.RawMessage {
+	var request struct {
+		Instances []json.RawMessage          `json:"instances"`
+		Inputs    map[string]json.RawMessage `json:"inputs"`
+	}
+	if json.Unmarshal(body, &request) != nil {
+		return nil
+	}
+	if row < len(request.Instances) {
+		return request.Instances[row]
+	}
+	record := map[string]json.RawMessage{}
+	for name, column := range request.Inputs {
+		var values []json.RawMessage
+		if json.Unmarshal(column, &values) == nil && row < len(values) {
+			record[name] = values[row]
+		}
+	}
+	data, _ := json.Marshal(record) // of raw JSON, which always succeeds
+	return data
+}
+
+// finish draws the conclusion.
+func (r *replay) finish() *wire.Report {
+	out := r.report
+	short, silent := "", ""
+	for _, o := range r.outputs {
+		if o.total == 0 {
+			silent = o.name
+		}
+		if s := o.short(); s != "" {
+			short = s
+			for _, row := range o.differ {
+				if at := r.place(row); at < maxWorst {
+					r.insert(at, row)
+				}
+			}
+		}
+		out.Outputs = append(out.Outputs, o.report)
+	}
+	switch {
+	case out.Rows == 0:
+		out.Summary = "The golden set has no rows, so nothing was compared."
+	case silent != "":
+		out.Summary = fmt.Sprintf("The golden set says nothing of the output %q, so it was not compared.", silent)
+	case out.FailedRows > 0:
+		out.Summary = fmt.Sprintf("%d of %d rows are not what the pipeline answered.", out.FailedRows, out.Rows)
+	case short != "":
+		out.Summary = short + "."
+	default:
+		out.Passed = true
+		out.Summary = fmt.Sprintf("All %d rows are what the pipeline answered.", out.Rows)
+	}
+	return out
+}
+
+// recorder is the ResponseWriter of a request that has no connection.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header         { return w.header }
+func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
+func (w *recorder) WriteHeader(status int)      { w.status = status }
+
+// answer reads what the handler wrote; problem says why there is none.
+func (w *recorder) answer() (a *answer, problem string) {
+	if w.status != http.StatusOK {
+		var p wire.Problem
+		if json.Unmarshal(w.body.Bytes(), &p) != nil || p.Detail == "" {
+			return nil, fmt.Sprintf("the server answered %d", w.status)
+		}
+		detail := p.Detail
+		for _, f := range p.Errors {
+			detail += " " + f.Path + ": " + f.Detail
+		}
+		return nil, fmt.Sprintf("the server refused the request (%d %s): %s", w.status, p.Code, detail)
+	}
+	a, err := parseAnswer(w.body.Bytes())
+	if err != nil {
+		return nil, fmt.Sprintf("the server's answer cannot be read: %v", err)
+	}
+	return a, ""
+}
