@@ -48,7 +48,7 @@ func TestBadBody(t *testing.T) {
 		"unpaired surrogate": {rows(row("male", `\ud800`)), "invalid-json", nil},
 		"leading zero":       {rows(row("2007", "02007")), "invalid-json", nil},
 		"nested too deep":    {`{"parameters":` + strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100) + "}", "invalid-json", nil},
-		"a list":             {`[` + goodRow + `]`, "invalid-json", nil},
+		"a list":             {`[` + goodRow + `]`, "invalid-request", nil},
 
 		"no form":               {`{}`, "invalid-request", []string{}},
 		"only an id":            {`{"id":"a"}`, "invalid-request", []string{}},

@@ -33,6 +33,13 @@ func (c *codec) Decode(body []byte, frame *tensor.Frame) error {
 			"The body is not valid JSON: it begins with a byte order mark; send UTF-8 without one.")
 	}
 	scan := tensor.NewScanner(body)
+	switch scan.Peek() {
+	case 0:
+		return fault.New(fault.Invalid, fault.InvalidJSON,
+			`The body is empty: send rows as {"instances":[{…}]} or columns as {"inputs":{…}}.`)
+	case '[':
+		return fault.New(fault.Invalid, fault.InvalidRequest, `The body is a list: send the rows as {"instances":[{…}]}.`)
+	}
 	more, err := scan.Open('{', '}')
 	for more && err == nil {
 		if err = c.member(scan, frame); err == nil {
@@ -98,7 +105,8 @@ func (c *codec) note(key string) error {
 	if len(key) > 64 {
 		key = key[:64]
 	}
-	return invalid(key, `the key is not known: a request has "instances" or "inputs", and perhaps "id" and "parameters"`)
+	return invalid(key, `the key is not known: a request has "instances" or "inputs", and perhaps "id" and "parameters"; `+
+		`one row is sent as {"instances":[{…}]}`)
 }
 
 func invalid(path, detail string) error {

@@ -101,7 +101,9 @@ func (s *Scanner) End() error {
 // Key reads an object's key and the colon behind it. The bytes are valid until
 // the next call.
 func (s *Scanner) Key() ([]byte, error) {
-	if c := s.Peek(); c != '"' {
+	if c := s.Peek(); c == '}' {
+		return nil, s.fail("expected a key, got '}': is there a comma too many before it")
+	} else if c != '"' {
 		return nil, s.fail("expected a key in double quotes")
 	}
 	key, err := s.Text()
@@ -292,12 +294,25 @@ func (s *Scanner) skip(depth int) error {
 		return s.Word("false")
 	case 'n':
 		return s.Word("null")
-	default:
-		if s.pos >= len(s.data) {
-			return s.fail("expected a value, but the text ends")
-		}
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		_, err := s.Number()
 		return err
+	default:
+		return s.noValue(c)
+	}
+}
+
+// noValue words what stands where a value should, for the mistakes people make.
+func (s *Scanner) noValue(c byte) error {
+	switch {
+	case s.pos >= len(s.data):
+		return s.fail("expected a value, but the text ends")
+	case c == 'N' || c == 'I':
+		return s.fail("NaN and Infinity are no JSON: write null for missing, or the strings \"NaN\" and \"Infinity\"")
+	case c == ']' || c == '}':
+		return s.fail("expected a value, got %q: is there a comma too many before it", rune(c))
+	default:
+		return s.fail("expected a value, got %q", rune(c))
 	}
 }
 
