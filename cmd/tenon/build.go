@@ -51,6 +51,7 @@ func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Log
 		Upload:         core.Limits{Body: int64(c.Registry.MaxUpload), Timeout: c.Server.UploadTimeout},
 		RequestTimeout: c.Server.RequestTimeout,
 		AccessLog:      c.Server.AccessLog,
+		Local:          c.Server.Local(),
 	})
 	manager.Use(x, &lifecycle.Prober{Host: h, Handler: handler})
 	return &server{manager: manager, host: h, handler: handler}, nil

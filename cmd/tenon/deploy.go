@@ -37,9 +37,11 @@ func deployCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(done, func() {
-			fmt.Fprintf(a.out, "%s/%d takes the traffic (deployment %d)\n", done.Model, done.Stable, done.Number)
-		})
+		return a.print(done, func() { a.tellDeployed(done) })
 	}
 	return c
+}
+
+func (a *app) tellDeployed(d wire.Deployment) {
+	fmt.Fprintf(a.out, "%s/%d takes the traffic (deployment %d)\n", d.Model, d.Stable, d.Number)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -55,7 +56,10 @@ func (x *examiner) Examine(ctx context.Context, s lifecycle.Staged, progress lif
 	if err := child.Start(); err != nil {
 		return nil, fmt.Errorf("the examination could not be started: %w", err)
 	}
-	end := listen(bufio.NewReaderSize(out, 64<<10), progress)
+	end := listen(out, progress)
+	if end.flooded {
+		cancel() // nobody reads on, so it would never end
+	}
 	err = child.Wait()
 	return x.conclude(ctx, end, err, said.String())
 }
@@ -66,10 +70,16 @@ type ending struct {
 	report *wire.Report
 	fault  *fault.Error
 	loaded bool
+	// flooded is a line that is longer than any message.
+	flooded bool
 }
 
-func listen(r *bufio.Reader, progress lifecycle.Progress) ending {
-	end := ending{phase: "starting"}
+// starting is the phase of a child that has said nothing: it has not touched
+// the model yet.
+const starting = "starting"
+
+func listen(r io.Reader, progress lifecycle.Progress) ending {
+	end := ending{phase: starting}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxMessage)
 	for lines.Scan() {
@@ -86,6 +96,7 @@ func listen(r *bufio.Reader, progress lifecycle.Progress) ending {
 			end.fault = faultOf(m.Problem)
 		}
 	}
+	end.flooded = errors.Is(lines.Err(), bufio.ErrTooLong)
 	return end
 }
 
@@ -108,15 +119,21 @@ func (x *examiner) conclude(ctx context.Context, end ending, err error, said str
 		return nil, end.fault
 	case err == nil && (end.report != nil || end.loaded):
 		return end.report, nil
+	case end.flooded:
+		return nil, refused("it made the process that examined it say more than %d bytes at once while %s", maxMessage, end.phase)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, refused("it did not end within %s while %s; make the model or its golden set smaller", x.timeout, end.phase)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case end.phase == starting:
+		return nil, fmt.Errorf("the examination did not begin: %s: %s", howItEnded(err, said, x.timeout), said)
 	}
 	return nil, refused("the process that examined it ended by %s while %s; the server is unharmed. "+
-		"Load and run the file in Python in a process of its own to see it happen", howItEnded(err, said), end.phase).
-		Because(fmt.Errorf("%w: %s", err, said))
+		"Load and run the file in Python in a process of its own to see it happen", howItEnded(err, said, x.timeout), end.phase).
+		Because(fmt.Errorf("%w: %s", errors.Join(errNoVerdict, err), said))
 }
+
+var errNoVerdict = errors.New("the examination ended without a verdict")
 
 func refused(format string, args ...any) *fault.Error {
 	e := fault.New(fault.Unprocessable, fault.ModelRefused, format, args...)
@@ -125,26 +142,34 @@ func refused(format string, args ...any) *fault.Error {
 }
 
 // goSignal is how the Go runtime reports a fault in C before it exits.
-var goSignal = regexp.MustCompile(`\[signal (SIG\w+): ([^\]]*?) code=|^(SIG\w+): ([a-z ]+)`)
+var goSignal = regexp.MustCompile(`(?m)\[signal (SIG\w+): ([^\]]*?) code=|^(SIG\w+): ([a-z -]+)`)
 
 // howItEnded words an exit for people. The Go runtime catches a fault in C,
-// prints its name, and exits with 2.
-func howItEnded(err error, said string) string {
+// prints its name, and exits with 2. cpu is the processor time that it had:
+// the kernel's last word on that is SIGKILL, as it is on much else.
+func howItEnded(err error, said string, cpu time.Duration) string {
+	if err == nil {
+		return "leaving without a verdict"
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return "an unknown cause"
 	}
+	for _, sign := range []string{"out of memory", "cannot allocate memory", "bad_alloc"} {
+		if strings.Contains(said, sign) {
+			return "using up the memory that an examination may have"
+		}
+	}
 	if m := goSignal.FindStringSubmatch(said); m != nil {
 		return m[1] + m[3] + " (" + m[2] + m[4] + ")"
 	}
+	const tick = 100 * time.Millisecond // the kernel measures in steps of up to 10 ms, for each of two
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	switch {
-	case ok && status.Signaled() && status.Signal() == syscall.SIGXCPU:
-		return "SIGXCPU (its processor time was used up)"
+	case ok && status.Signaled() && exit.UserTime()+exit.SystemTime() >= cpu.Truncate(time.Second)-tick:
+		return "using up its processor time"
 	case ok && status.Signaled():
 		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())
-	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") || strings.Contains(said, "bad_alloc"):
-		return "using up the memory that an examination may have"
 	default:
 		return fmt.Sprintf("exit code %d", exit.ExitCode())
 	}

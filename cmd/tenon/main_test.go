@@ -16,17 +16,33 @@ import (
 )
 
 // TestMain lets the scripts run this very binary as tenon, with an engine that
-// needs no library; the parity of the real one is tested end to end by Python.
+// needs no library; tenon-ort is the same with ONNX Runtime, and the others are
+// children of an examination that misbehave.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tenon": func() {
+	commands := map[string]func(){"tenon": command(fakeEngine), "tenon-ort": command(openEngine)}
+	for name, child := range badChildren {
+		commands[name] = child
+	}
+	if err := os.Setenv("GORACE", quickExit); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, commands)
+}
+
+// quickExit keeps the race detector from waiting a second at the end of every
+// process; the scripts start some hundred.
+const quickExit = "atexit_sleep_ms=0"
+
+func fakeEngine(string) (engine.Engine, error) { return &engine.Fake{}, nil }
+
+func command(open engineOpener) func() {
+	return func() {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 		defer stop()
-		code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr},
-			func(string) (engine.Engine, error) { return &engine.Fake{}, nil })
-		if code != 0 {
+		if code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, open); code != 0 {
 			os.Exit(code)
 		}
-	}})
+	}
 }
 
 // TestScripts runs every testdata/*.txtar as a user would type it. A script
@@ -41,9 +57,13 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("LISTEN", address)
 			env.Setenv("TENON_URL", "http://"+address)
+			env.Setenv("GORACE", quickExit)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "model": writeModel},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready, "model": writeModel, "bundle": writeBundle, "code": exitsWith,
+			"examining": examining, "childless": childless, "nopart": noPart,
+		},
 	})
 }
 

@@ -5,9 +5,11 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
-// progress shows how far an upload is, on one line of a terminal that is
+// progress shows how far something long is, on one line of a terminal that is
 // written again. Elsewhere (a file, a pipe, a test) it is silent.
 type progress struct {
 	to    io.Writer // nil: silent
@@ -54,7 +56,27 @@ func (p *progress) show() {
 	fmt.Fprintf(p.to, "\r%s  [%-*s] %s of %s ", p.what, width, "=============================="[:full],
 		megabytes(p.sent), megabytes(p.total))
 	if p.sent >= p.total {
-		fmt.Fprint(p.to, " the server looks at it … ")
+		fmt.Fprint(p.to, " the server examines it … ")
+	}
+}
+
+// examining shows how far the examination of a push is.
+func (p *progress) examining(o wire.Operation) {
+	switch {
+	case o.State == "queued":
+		p.say("waiting for another examination to end")
+	case o.Total > 0:
+		p.say(fmt.Sprintf("examining: %d of %d requests", o.Done, o.Total))
+	default:
+		p.say("examining: " + o.Phase)
+	}
+}
+
+// say shows a text in place of the line, not too often.
+func (p *progress) say(text string) {
+	if p.to != nil && time.Since(p.shown) > 100*time.Millisecond {
+		p.shown = time.Now()
+		fmt.Fprintf(p.to, "\r\x1b[K%s ", text)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,14 +27,26 @@ func pushCommand(a *app) *cobra.Command {
 			"Pushing the same file again answers with the version that it already is.",
 		Args: arguments(1, 1),
 	}
-	name := c.Flags().String("name", "", "the model's name (default: the bundle's, or the .onnx file's)")
-	deploy := c.Flags().Bool("deploy", false, "put the new version into traffic at once")
-	reason := c.Flags().String("reason", "", "why, for the deployment's record")
+	var o pushOptions
+	c.Flags().StringVar(&o.name, "name", "", "the model's name (default: the bundle's, or the .onnx file's)")
+	c.Flags().BoolVar(&o.deploy, "deploy", false, "put the new version into traffic at once")
+	c.Flags().StringVar(&o.reason, "reason", "", "why, for the deployment's record")
+	c.Flags().BoolVar(&o.allowFailure, "allow-parity-failure", false,
+		"let the version in although its answers are not the pipeline's; it is marked overridden for ever")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.push(c, args[0], *name, *deploy, *reason)
+		return a.push(c, args[0], o)
 	}
 	return c
 }
+
+type pushOptions struct {
+	name, reason         string
+	deploy, allowFailure bool
+}
+
+// pushWait is how long a push waits for the answer before it looks at the
+// examination, to show how far that is.
+const pushWait = time.Second
 
 // pushed is what --json prints: the version, and the deployment where one was
 // asked for.
@@ -42,12 +55,12 @@ type pushed struct {
 	Deployment *wire.Deployment `json:"deployment,omitempty"`
 }
 
-func (a *app) push(c *cobra.Command, file, name string, deploy bool, reason string) error {
+func (a *app) push(c *cobra.Command, file string, o pushOptions) error {
 	server, err := a.client()
 	if err != nil {
 		return err
 	}
-	source, err := openSource(file, name)
+	source, err := openSource(file, o.name)
 	if err != nil {
 		return err
 	}
@@ -55,14 +68,15 @@ func (a *app) push(c *cobra.Command, file, name string, deploy bool, reason stri
 	bar := newProgress(a.err, "uploading "+filepath.Base(file), source.size)
 	version, err := server.Push(c.Context(), source.name, client.Body{
 		Reader: bar.reader(source), Size: source.size, Bare: source.bare,
+		AllowParityFailure: o.allowFailure, Wait: pushWait, Progress: bar.examining,
 	})
 	bar.done()
 	if err != nil {
-		return err
+		return a.tellRefused(err)
 	}
 	result := pushed{Published: version}
-	if deploy {
-		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Stable: version.Version, Reason: reason})
+	if o.deploy {
+		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Stable: version.Version, Reason: o.reason})
 		if err != nil {
 			return fmt.Errorf("%s/%d was registered, but not deployed: %w", version.Model, version.Version, err)
 		}

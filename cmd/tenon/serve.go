@@ -35,17 +35,21 @@ func serveCommand(io streams, open engineOpener) *cobra.Command {
 	}
 	flags.Bool("allow-unauthenticated", false, "listen where other machines can reach, although nobody has to say who they are")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		settings, err := loadConfig(c, *file)
+		settings, err := readConfig(c, *file)
 		if err != nil {
 			return err
+		}
+		if err := settings.Validate(); err != nil {
+			return usageError{err}
 		}
 		return serve(c.Context(), settings, io, open)
 	}
 	return c
 }
 
-// loadConfig reads the settings; mistakes in them are usage errors.
-func loadConfig(c *cobra.Command, file string) (config.Config, error) {
+// readConfig reads the settings, with the flags of c that stand for one;
+// mistakes in them are usage errors.
+func readConfig(c *cobra.Command, file string) (config.Config, error) {
 	given := map[string]string{}
 	for _, f := range serveFlags {
 		if c.Flags().Changed(f.flag) {
@@ -58,9 +62,6 @@ func loadConfig(c *cobra.Command, file string) (config.Config, error) {
 	settings, err := config.Load(config.Source{
 		File: file, FileRequired: c.Flags().Changed("config"), Env: os.LookupEnv, Flags: given,
 	})
-	if err == nil {
-		err = settings.Validate()
-	}
 	if err != nil {
 		return settings, usageError{err}
 	}

@@ -2,13 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenon-ml/tenon/api/client"
 	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/internal/tensor"
 )
@@ -100,6 +103,10 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 	if err != nil {
 		return err
 	}
+	report, err := server.Report(c.Context(), r.Model, r.Version)
+	if err != nil && !hasNoReport(err) {
+		return err
+	}
 	return a.print(v, func() {
 		fmt.Fprintf(a.out, "%s/%d: %s\n", v.Model, v.Version, versionState(v))
 		if v.Problem != "" {
@@ -107,6 +114,9 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		}
 		fmt.Fprintf(a.out, "parity:    %s\ndigest:    %s\nsize:      %s\ncreated:   %s by %s\n",
 			v.Parity, v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
+		if report.Summary != "" {
+			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
+		}
 		if v.Description != "" {
 			fmt.Fprintf(a.out, "about:     %s\n", v.Description)
 		}
@@ -115,6 +125,13 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		}
 		a.tellSignature(v.Signature)
 	})
+}
+
+// hasNoReport reports whether a version was never compared, or its report was
+// damaged; the rest of it can be shown.
+func hasNoReport(err error) bool {
+	var problem *client.Problem
+	return errors.As(err, &problem) && (problem.Code == string(fault.ReportNotFound) || problem.Code == string(fault.Quarantined))
 }
 
 func (a *app) tellSignature(s *wire.Signature) {
