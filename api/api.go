@@ -26,6 +26,9 @@ type Options struct {
 	Upload         core.Limits   // of a push
 	RequestTimeout time.Duration // of a prediction, once its body is read
 	AccessLog      bool
+	// Local is set where the server listens on loopback: then a browser's page
+	// may only be one that came from this machine, too.
+	Local bool
 }
 
 // New returns the handler of the whole API.
@@ -42,7 +45,7 @@ func New(o Options) http.Handler {
 	router.ContextWithFallback = true
 
 	m := newMetrics(o.Host)
-	router.Use(identify, ofClients(m.observe), ofClients(logAccess(o)), recoverPanics(o.Log), refuseCrossSite)
+	router.Use(identify, ofClients(m.observe), ofClients(logAccess(o)), recoverPanics(o.Log), refuseCrossSite(o.Local))
 	router.NoRoute(func(c *gin.Context) {
 		fail(c, fault.New(fault.NotFound, fault.RouteNotFound, "There is no route %.200s: docs/api.md lists those there are.", c.Request.URL.Path))
 	})

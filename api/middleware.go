@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -141,10 +142,27 @@ func recoverPanics(log *slog.Logger) gin.HandlerFunc {
 var crossSite = http.NewCrossOriginProtection()
 
 // refuseCrossSite keeps web pages from changing a server on the visitor's own
-// machine. Programs send no such headers and pass.
-func refuseCrossSite(c *gin.Context) {
-	if err := crossSite.Check(c.Request); err != nil {
-		fail(c, fault.New(fault.Forbidden, fault.AccessDenied,
-			"A web page of another site made this request, which is not allowed: call the server from your own program.").Because(err))
+// machine. Programs send no such headers and pass. A page may also point its
+// own name at this machine (DNS rebinding), and then its Origin is the Host;
+// a server that listens on loopback therefore takes loopback origins only.
+func refuseCrossSite(local bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		err := crossSite.Check(c.Request)
+		if origin := c.GetHeader("Origin"); err == nil && local && origin != "" && !loopbackOrigin(origin) {
+			err = fmt.Errorf("the origin %.100q is not on this machine", origin)
+		}
+		if err != nil {
+			fail(c, fault.New(fault.Forbidden, fault.AccessDenied,
+				"A web page of another site made this request, which is not allowed: call the server from your own program.").Because(err))
+		}
 	}
+}
+
+func loopbackOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -209,6 +209,26 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
+// TestRebinding: a page whose own name points at this machine has an Origin
+// that is the Host, and is refused all the same by a server on loopback.
+func TestRebinding(t *testing.T) {
+	r := serve(t, func(s *setup) { s.api.Local = true })
+	r.pushed("penguins", penguins(t).tar(t, "penguins"))
+	for origin, status := range map[string]int{
+		"http://evil.example:8080": 403, "http://127.0.0.1.evil.example": 403,
+		"http://localhost:8080": 200, "http://127.0.0.1:8080": 200, "http://[::1]:8080": 200, "": 200,
+	} {
+		request := r.request("POST", "/v1/models/penguins/predict", strings.NewReader(rows(goodRow)))
+		if origin != "" {
+			request.Host = strings.TrimPrefix(origin, "http://")
+			request.Header.Set("Origin", origin)
+		}
+		if a := r.do(request); a.StatusCode != status {
+			t.Errorf("%q: %d %s, want %d", origin, a.StatusCode, a.body, status)
+		}
+	}
+}
+
 func (r *rig) metrics() string { return string(r.send("GET", "/metrics", "").body) }
 
 // series are the lines of the scrape that hold a series of this name.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -17,12 +18,13 @@ import (
 type stepped struct {
 	*rig
 	running, proceed chan struct{}
+	loads            *atomic.Int64
 }
 
 func step(t testing.TB) stepped {
 	t.Helper()
-	s := stepped{running: make(chan struct{}), proceed: make(chan struct{})}
-	fake := &engine.Fake{Compute: func(ctx context.Context, _ engine.Graph, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	s := stepped{running: make(chan struct{}), proceed: make(chan struct{}), loads: &atomic.Int64{}}
+	fake := &engine.Fake{Refuse: func(engine.Graph) error { s.loads.Add(1); return nil }, Compute: func(ctx context.Context, _ engine.Graph, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
 		select {
 		case s.running <- struct{}{}:
 		case <-ctx.Done():
@@ -195,7 +197,7 @@ func TestStopEndsExaminations(t *testing.T) {
 	for _, model := range []string{"first", "second", "bare"} {
 		s.untouched(model)
 	}
-	if n := s.engine.Open(); n != 0 {
-		t.Errorf("%d sessions are open", n)
+	if n, loads := s.engine.Open(), s.loads.Load(); n != 0 || loads != 1 {
+		t.Errorf("%d sessions are open; %d were loaded, and those that waited need not be", n, loads)
 	}
 }

@@ -99,6 +99,12 @@ func (c Config) Validate() error {
 		"listen on 127.0.0.1, or accept anybody with --allow-unauthenticated", c.Server.Listen)
 }
 
+// Local reports whether only this machine can reach the listener.
+func (s Server) Local() bool {
+	host, _, err := net.SplitHostPort(s.Listen)
+	return err == nil && isLoopback(host)
+}
+
 // isLoopback reports whether a listener on host is out of reach for other
 // machines. A name other than localhost may resolve to anything.
 func isLoopback(host string) bool {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
@@ -107,7 +108,48 @@ func (m *Manager) Resume(ctx context.Context) error {
 	m.resumed = true
 	m.mu.Unlock()
 	m.background.Go(func() { m.examineEarlier(m.life) })
+	m.background.Go(func() { m.follow(m.life) })
 	return nil
+}
+
+// followEvery is how often the logs are looked at for changes that another
+// server, or a person who mended a model, has made.
+const followEvery = time.Second
+
+// follow keeps the routes in step with logs that others write, until ctx ends.
+func (m *Manager) follow(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		names, err := m.store.Models()
+		if err != nil {
+			continue // the next look may succeed; what serves goes on
+		}
+		for _, name := range names {
+			if m.behind(name) {
+				m.resume(ctx, name)
+			}
+		}
+	}
+}
+
+// behind reports whether a model's log says something that its routes do not.
+func (m *Manager) behind(name string) bool {
+	st, err := m.store.State(name)
+	now := m.host.Routes(name)
+	switch {
+	case now == nil:
+		return true
+	case err != nil:
+		return now.Fault == nil
+	default:
+		return now.Seq != st.Seq
+	}
 }
 
 // announce routes a model with nothing loaded yet. One that a request has
@@ -208,7 +250,7 @@ func (m *Manager) load(ctx context.Context, st *registry.State, n int) (*host.Ve
 // routesOf says what the registry knows, with nothing loaded.
 func routesOf(st *registry.State) *host.Routes {
 	routes := &host.Routes{
-		Model: st.Name, Aliases: st.Aliases, Known: map[int]bool{},
+		Model: st.Name, Seq: st.Seq, Aliases: st.Aliases, Known: map[int]bool{},
 		Loaded: map[int]*host.Version{}, Failed: map[int]error{},
 	}
 	for _, v := range st.Versions {

@@ -14,6 +14,8 @@ import (
 // was handed to Route.
 type Routes struct {
 	Model string
+	// Seq is the record of the model's log that the routes reflect.
+	Seq int
 	// Fault, where set, is the answer to every request: the model is quarantined.
 	Fault error
 	// Known holds every version of the registry.
