@@ -50,7 +50,7 @@ func tellReport(to io.Writer, r wire.Report) {
 		tellRow(to, row)
 	}
 	if left := len(r.Worst) - shownRows; left > 0 {
-		fmt.Fprintf(to, "\n%s more with --json\n", plural(left, "row"))
+		fmt.Fprintf(to, "\n%d more with --json\n", left)
 	}
 	fmt.Fprintln(to)
 }
@@ -60,8 +60,10 @@ func tellRow(to io.Writer, r wire.RowReport) {
 	if r.Output == "" { // no answer at all
 		fmt.Fprintf(to, "  %s\n", r.Detail)
 	} else {
-		fmt.Fprintf(to, "  expected  %s\n  got       %s\n  distance  %s, %s allowed\n",
-			clipped(string(r.Expected), 200), clipped(string(r.Got), 200), distance(r.Distance, false), distance(r.Allowed, false))
+		fmt.Fprintf(to, "  expected  %s\n  got       %s\n", clipped(string(r.Expected), 200), clipped(string(r.Got), 200))
+	}
+	if d := distance(r.Distance, false); d != "-" {
+		fmt.Fprintf(to, "  distance  %s, %s allowed\n", d, distance(r.Allowed, false))
 	}
 	if len(r.Input) > 0 {
 		fmt.Fprintf(to, "  input     %s\n", clipped(string(r.Input), 400))

@@ -305,3 +305,11 @@ def test_converted_models_are_held_to_looser_figures(cancer: Any, exported: Expo
     assert reader.replay()["probabilities"] < 1e-5
     assert reader.signature["outputs"][1]["tolerance"] == {"rel": 0.0, "abs": 1e-5}
     assert b"skl2onnx" in reader.files["README.md"]
+
+
+def test_the_first_integer_that_a_double_cannot_tell_from_the_next(exported: Export) -> None:
+    X = pd.DataFrame({"k": [0, 2**52, 2**53] * 20})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    reader = exported(model.fit(X, np.arange(60) % 3 == 2), X)
+    assert reader._session().get_inputs()[0].type == "tensor(int64)", "2^53 + 1 must stay an unseen category"
+    assert reader.replay()["label"] == 0.0

@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import tenon
 
@@ -208,3 +209,11 @@ def test_an_existing_bundle_survives_a_refusal(tmp_path: Path) -> None:
         tenon.export(FITTED, IRIS.head(0), name="m", path=path)
     assert path.read_bytes() == content
     assert before.path == path
+
+
+def test_labels_beyond_int64(tmp_path: Path) -> None:
+    X = pd.DataFrame({"a": [0.0, 1.0] * 20})
+    y = (np.arange(40) % 2).astype("uint64") + np.uint64(2**63)
+    with pytest.raises(tenon.ExportError, match="greater than 2"):
+        tenon.export(DecisionTreeClassifier().fit(X, y), X, name="wide", path=tmp_path / "wide.tenon")
+    assert list(tmp_path.iterdir()) == []

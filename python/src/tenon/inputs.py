@@ -295,8 +295,6 @@ def _element(name: str, *parts: Array) -> str:
     """double, unless the dtype is float32 or an integer has left the range in which a double is exact."""
     if name == "float32":
         return "float32"
-    if name in ("int64", "uint64") and any(
-        int(p.max()) >= EXACT or int(p.min()) <= -EXACT for p in parts
-    ):
+    if name in ("int64", "uint64") and any(int(p.max()) >= EXACT or int(p.min()) <= -EXACT for p in parts):
         return name
     return "float64"

@@ -68,7 +68,8 @@ def _label_type(classes: Array) -> str:
     if classes.dtype.kind in "iu":
         if int(classes.max()) > np.iinfo(np.int64).max:
             raise ExportError(
-                "a class label is greater than 2^63 - 1, which an int64 does not hold: fit with smaller labels, or with text"
+                "a class label is greater than 2^63 - 1, which an int64 does not hold: "
+                "fit with smaller labels, or with text"
             )
         return "int64"
     if classes.dtype.kind == "f":

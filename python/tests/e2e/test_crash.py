@@ -1,0 +1,177 @@
+"""What was acknowledged is there after `kill -9`, and a swap fails no request."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from serving import BINARY, ROOT, Served
+from sklearn.linear_model import LinearRegression
+
+import tenon
+
+KILLS = int(os.environ.get("TENON_KILLS", "10"))
+SWAPS = int(os.environ.get("TENON_SWAPS", "50"))
+CLIENTS = 16
+
+
+def model(folder: Path, number: int, name: str = "line") -> tenon.Bundle:
+    """A version whose every answer says which one it is: 1000 * number + x."""
+    X = pd.DataFrame({"x": np.arange(40.0)})
+    pipeline = LinearRegression().fit(X, X["x"] + 1000.0 * number)
+    return tenon.export(pipeline, X, name=name, path=folder / f"{name}-{number}.tenon")
+
+
+def test_swaps_under_load_fail_no_request(server: Served, tmp_path: Path) -> None:
+    for number in (1, 2):
+        assert tenon.push(model(tmp_path, number), server.url, deploy=True).number == number
+    stop = threading.Event()
+    wrong: list[Any] = []
+    answered = [0] * CLIENTS
+
+    def client(place: int) -> None:
+        with httpx.Client(base_url=server.url, timeout=30) as http:
+            while not stop.is_set():
+                x = float(answered[place] % 40)
+                response = http.post("/v1/models/line/predict", json={"instances": [{"x": x}]})
+                said = response.json() if response.status_code == 200 else response.text
+                if response.status_code != 200 or not _agrees(said, x):
+                    wrong.append(said)
+                answered[place] += 1
+
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        for swap in range(SWAPS):
+            if swap % 2:
+                done = server.http.post("/v1/models/line/rollback")
+            else:
+                done = server.http.post("/v1/models/line/deployments", json={"stable": 1 + (swap // 2) % 2})
+            assert done.status_code == 201, done.text
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong, wrong[:3]
+    assert min(answered) > 0
+
+
+def _agrees(said: dict[str, Any], x: float) -> bool:
+    (prediction,) = said["predictions"]
+    return abs(prediction["prediction"] - (1000.0 * said["version"] + x)) < 1e-6
+
+
+class Killed:
+    """A server that is started and killed again and again on one registry."""
+
+    def __init__(self, folder: Path) -> None:
+        self.registry = folder / "registry"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://{self.address}"
+        self.log = (folder / "log").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Starts, and returns the seconds until it was ready."""
+        began = time.monotonic()
+        command = [BINARY, "serve", "--registry", self.registry, "--listen", self.address]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=ROOT)
+        while time.monotonic() - began < 30:
+            try:
+                if httpx.get(self.url + "/readyz", timeout=5).status_code == 200:
+                    return time.monotonic() - began
+            except httpx.TransportError:
+                time.sleep(0.01)  # not listening yet; there is nothing else to wait on
+        raise AssertionError("not ready in 30 s")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def children(self) -> list[str]:
+        """Command lines of examinations of this registry."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if " examine " in line and str(self.registry) in line:
+                found.append(line)
+        return found
+
+
+def _work(url: str, bundle: tenon.Bundle, acknowledged: dict[str, Any]) -> None:
+    """A push, then a deployment; what the server said of each is kept, and its death ends it."""
+    try:
+        version = tenon.push(bundle, url)
+        acknowledged["versions"][version.number] = version.digest
+        with httpx.Client(base_url=url, timeout=30) as http:
+            done = http.post("/v1/models/line/deployments", json={"stable": version.number})
+            if done.status_code == 201:
+                acknowledged["stable"] = version.number
+    except (tenon.ServerError, httpx.HTTPError):
+        pass  # killed in the middle; what was not acknowledged may be there or not
+
+
+def test_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("children are found by /proc, which this system does not have")
+    chance = random.Random(0)
+    server = Killed(tmp_path)
+    acknowledged: dict[str, Any] = {"versions": {}, "stable": 0}
+    slowest = server.start()
+    _work(server.url, model(tmp_path, 1), acknowledged)
+    assert acknowledged["stable"] == 1
+    for kill in range(KILLS):
+        worker = threading.Thread(target=_work, args=(server.url, model(tmp_path, kill + 2), acknowledged))
+        worker.start()
+        worker.join(chance.uniform(0.0, 0.25))  # a push takes about 0.2 s, so most kills fall inside one
+        server.kill()
+        worker.join()
+        slowest = max(slowest, server.start())
+        _check(server, acknowledged)
+    server.kill()
+    print(
+        f"{KILLS} kills, {len(acknowledged['versions'])} acknowledged versions, ready in {slowest:.2f} s at worst"
+    )
+    assert slowest <= 2
+    verify = subprocess.run(
+        [str(BINARY), "verify", "--registry", str(server.registry)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert verify.returncode == 0, verify.stdout + verify.stderr
+
+
+def _check(server: Killed, acknowledged: dict[str, Any]) -> None:
+    with httpx.Client(base_url=server.url, timeout=30) as http:
+        listed = {v["version"]: v["digest"] for v in http.get("/v1/models/line/versions").json()["versions"]}
+        for number, digest in acknowledged["versions"].items():
+            assert listed.get(number) == digest, f"version {number} was acknowledged and is lost"
+        assert sorted(listed) == list(range(1, len(listed) + 1)), "a number is missing or stands twice"
+        deployed = http.get("/v1/models/line/deployments").json()["deployments"][0]["stable"]
+        assert deployed >= acknowledged["stable"], "the deployment went back"
+        answer = http.post("/v1/models/line/predict", json={"instances": [{"x": 1.0}]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["version"] == deployed
+    began = time.monotonic()
+    while server.children() and time.monotonic() - began < 5:
+        time.sleep(0.05)  # the pipe's end has reached the child, which takes a moment to go
+    assert not server.children(), "an examination outlived its server"
