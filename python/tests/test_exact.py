@@ -21,6 +21,8 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -297,7 +299,6 @@ def test_integer_column_names_become_text(exported: Export, cancer: Any) -> None
 
 
 def test_converted_models_are_held_to_looser_figures(cancer: Any, exported: Export) -> None:
-    from sklearn.naive_bayes import GaussianNB
 
     X, y = cancer
     X = X.iloc[:, :5]
@@ -312,4 +313,18 @@ def test_the_first_integer_that_a_double_cannot_tell_from_the_next(exported: Exp
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     reader = exported(model.fit(X, np.arange(60) % 3 == 2), X)
     assert reader._session().get_inputs()[0].type == "tensor(int64)", "2^53 + 1 must stay an unseen category"
+    assert reader.replay()["label"] == 0.0
+
+
+@pytest.mark.parametrize("model", [KNeighborsClassifier(), GaussianNB()], ids=repr)
+def test_converted_models_take_integers_beside_floats(model: Any, exported: Export) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {"age": rng.integers(18, 90, 300), "fee": rng.normal(50, 9, 300), "city": rng.choice(["a", "b"], 300)}
+    )
+    columns = make_column_transformer(
+        (StandardScaler(), ["age", "fee"]), (OneHotEncoder(sparse_output=False), ["city"])
+    )
+    reader = exported(make_pipeline(columns, model).fit(X, np.where(X["age"] > 50, "yes", "no")), X)
+    assert reader.input("age")["type"] == "int64"
     assert reader.replay()["label"] == 0.0

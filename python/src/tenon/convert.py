@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import warnings
 from collections.abc import Sequence
@@ -28,11 +29,12 @@ def convert(
     """The converted model, with inputs and outputs renamed to its tensors; ExportError with `reason` if it fails.
 
     Double inputs are tried first, then float ones: some converters mix both in one graph, which does not load.
+    Integers are left as they are at first, then made numbers of the same type: many converters want all alike.
     The tolerances are the looser ones of converted graphs. Labels stay exact.
     """
     said = ""
-    for number in (DoubleTensorType, FloatTensorType):
-        types = [(i.name, _tensor_type(i, number)) for i in inputs]
+    for number, alike in itertools.product((DoubleTensorType, FloatTensorType), (False, True)):
+        types = [(i.name, _tensor_type(i, number, alike)) for i in inputs]
         try:
             model = _converted(pipeline, types, outputs)
             session(model.SerializeToString())
@@ -58,11 +60,12 @@ def _converted(pipeline: Any, types: list[Any], outputs: Sequence[Output]) -> on
         return model
 
 
-def _tensor_type(column: Input, number: Any) -> Any:
+def _tensor_type(column: Input, number: Any, alike: bool) -> Any:
     shape = [None, column.width or 1]
     if column.is_text:
         return StringTensorType(shape)
-    return Int64TensorType(shape) if column.is_integer and column.absent is None else number(shape)
+    whole = column.is_integer and column.absent is None and not alike
+    return Int64TensorType(shape) if whole else number(shape)
 
 
 def _renamed(model: onnx.ModelProto, inputs: Sequence[Input]) -> tuple[Input, ...]:
