@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -35,7 +37,7 @@ def test_push_streams_the_tar_with_its_length(bundle: tenon.Bundle) -> None:
     assert version == tenon.Version("iris", 3, "sha256:ab", "proven")
     assert str(version) == "iris/3"
     (asked,) = stub.asked
-    assert (asked.method, asked.path) == ("POST", "/v1/models/iris/versions")
+    assert (asked.method, asked.path) == ("POST", "/v1/models/iris/versions?wait=1s")
     assert asked.headers["Content-Type"] == "application/x-tar"
     assert asked.headers["Content-Length"] == str(bundle.path.stat().st_size)
     assert "Transfer-Encoding" not in asked.headers
@@ -75,6 +77,56 @@ def test_push_waits_for_an_operation(bundle: tenon.Bundle, monkeypatch: pytest.M
     with serving((202, running), (200, failed)) as stub, pytest.raises(tenon.ParityError) as caught:
         tenon.push(bundle, server=stub.url)
     assert caught.value.report == {"rows": 1}
+    lost = {"status": 404, "code": "operation-not-found", "detail": "no such operation"}
+    with (
+        serving((202, running), (404, lost)) as stub,
+        pytest.raises(tenon.ServerError, match="operation-not-"),
+    ):
+        tenon.push(bundle, server=stub.url)
+    with serving((202, running), (200, {"state": "succeeded"})) as stub, pytest.raises(tenon.ServerError):
+        tenon.push(bundle, server=stub.url)
+
+
+def test_a_terminal_shows_how_far_the_examination_is(
+    bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(upload, "_ASK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(
+        upload,
+        "Console",
+        lambda stderr: Console(file=shown, force_terminal=True, width=120, color_system=None),
+    )
+    states = [
+        {"state": "queued", "done": 0, "total": 0},
+        {"state": "running", "phase": "loading", "done": 0, "total": 0},
+        {"state": "running", "phase": "replaying", "done": 120, "total": 637},
+        {"state": "succeeded", "done": 637, "total": 637, "result": PUSHED},
+    ]
+    answers = [(202 if n == 0 else 200, {"id": "op1", **s}) for n, s in enumerate(states)]
+    with serving(*answers) as stub:
+        tenon.push(bundle, server=stub.url)
+    said = shown.getvalue()
+    order = [
+        said.index(words)
+        for words in (
+            "pushing iris",
+            "waiting for another examination to end",
+            "examining: loading",
+            "examining 120 of 637 requests",
+        )
+    ]
+    assert order == sorted(order)
+
+
+def test_nothing_is_shown_where_nobody_watches(
+    bundle: tenon.Bundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(
+        (202, {"id": "op1", "state": "running"}), (200, {"state": "succeeded", "result": PUSHED})
+    ) as stub:
+        tenon.push(bundle, server=stub.url)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_parity_failed(bundle: tenon.Bundle) -> None:
@@ -89,6 +141,29 @@ def test_parity_failed(bundle: tenon.Bundle) -> None:
         tenon.push(bundle, server=stub.url)
     assert caught.value.report == {"differing": 4}
     assert isinstance(caught.value, tenon.ServerError)
+    assert str(caught.value) == "parity-failed (422): 4 rows differ"
+    assert caught.value.rows.empty
+
+
+def test_parity_failure_allowed(bundle: tenon.Bundle) -> None:
+    with serving((201, {**PUSHED, "parity": "overridden"})) as stub:
+        version = tenon.push(bundle, server=stub.url, allow_parity_failure=True)
+    assert version.parity == "overridden"
+    assert stub.asked[0].path == "/v1/models/iris/versions?wait=1s&allow_parity_failure=true"
+    with pytest.raises(TypeError):
+        tenon.push(bundle, "http://127.0.0.1:1", False, True)  # type: ignore[misc]
+
+
+def test_the_report_of_a_version(bundle: tenon.Bundle) -> None:
+    with serving((201, PUSHED), (200, {"rows": 637})) as stub:
+        version = tenon.push(bundle, server=stub.url + "/")
+        assert version.report_url == f"{stub.url}/r"
+        assert version.report == {"rows": 637}
+        assert version.report == {"rows": 637}, "asked once"
+        assert version == tenon.Version("iris", 3, "sha256:ab", "proven")
+    assert [a.path for a in stub.asked[1:]] == ["/r"]
+    with pytest.raises(tenon.TenonError, match="iris/3 was not compared"):
+        _ = tenon.Version("iris", 3, "sha256:ab", "not-proven").report
 
 
 def test_a_refusal_carries_code_detail_and_errors() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from tenon import report as reports
+
 
 class TenonError(Exception):
     """Whatever the kit refuses or a server answers; the message is meant to be read."""
@@ -45,13 +47,39 @@ class ServerError(TenonError):
 
 
 class ParityError(ServerError):
-    """The server's own answers to the golden set differ from the pipeline's; `report` says where."""
+    """The server's own answers to the golden set differ from the pipeline's, so nothing was registered.
+
+    `report` is the examination's, `rows` its worst rows as a DataFrame. Printed, and in a notebook, the error
+    shows both: what was compared, and where the answers are furthest from the pipeline's.
+    """
 
     @property
     def report(self) -> dict[str, Any]:
         """The examination's report, as the server wrote it."""
         report = self.problem.get("report")
         return report if isinstance(report, dict) else {}
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows furthest beyond their tolerance, worst first.
+
+        Columns: `request` (its id in the golden set), `row` (within the request, from 0), `why`, `output`,
+        `expected`, `got`, `distance`, `allowed`, `detail` and `input` (the row as a record).
+        """
+        return pd.DataFrame(reports.worst(self.report), columns=reports.COLUMNS)
+
+    def __str__(self) -> str:
+        shown = reports.as_text(self.report)
+        return f"{self._sentence()}\n\n{shown}" if shown else self._sentence()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return reports.as_html(self._sentence(), self.report)
+
+    def _sentence(self) -> str:
+        """The refusal, with the report's summary where it does not say it itself."""
+        said, summary = str(self.args[0]), reports.summary(self.report)
+        return said if summary in said else f"{said} {summary}"
 
 
 ROW_COLUMNS = ["row", "why", "batch", "output", "expected", "got", "distance"]

@@ -44,8 +44,15 @@ def refusal(response: httpx.Response) -> ServerError:
         problem = None
     if not isinstance(problem, dict):
         problem = {"detail": response.text[:200]}
-    kind = ParityError if problem.get("code") == "parity-failed" else ServerError
-    return kind(_sentence(response.status_code, problem), response.status_code, problem)
+    return refused(response.status_code, problem)
+
+
+def refused(status: int, problem: dict[str, Any]) -> ServerError:
+    """The exception for a problem, wherever it stood: in an answer or in an operation."""
+    if problem.get("code") == "parity-failed":
+        # Its findings are the report's worst rows, which the error shows by itself.
+        return ParityError(_sentence(status, {**problem, "errors": None}), status, problem)
+    return ServerError(_sentence(status, problem), status, problem)
 
 
 def _sentence(status: int, problem: dict[str, Any]) -> str:

@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TransferSpeedColumn
 
 from tenon.bundlefile import Bundle, as_tar, open_bundle
-from tenon.errors import ParityError, ServerError, TenonError
-from tenon.http import ask, client
+from tenon.errors import TenonError
+from tenon.http import ask, client, refused
 from tenon.names import bad_name, is_model_name
 
 _CHUNK = 1 << 18
-_ASK_AGAIN_SECONDS = 0.5
+_WAIT = "1s"
+"""For a quick examination's answer; a longer one is followed as an operation, to show how far it is."""
+_ASK_AGAIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: `iris/3` has the number 3; `parity` is proven, not-proven, overridden or failed."""
+    """A registered version: `iris/3` has the number 3.
+
+    `parity` is proven, not-proven (not compared by the server), overridden (its answers differ, and it was let in
+    on purpose) or failed. `report_url` is where the examination's report is; None for a version that was not
+    compared.
+    """
 
     model: str
     number: int
     digest: str
     parity: str
+    report_url: str | None = field(default=None, compare=False)
+
+    @functools.cached_property
+    def report(self) -> dict[str, Any]:
+        """The examination's report, fetched from the server at the first use; TenonError if there is none."""
+        if self.report_url is None:
+            raise TenonError(f"{self} was not compared with a golden set, so it has no report")
+        with client(self.report_url) as http:
+            return ask(http, "GET", self.report_url)
 
     def __str__(self) -> str:
         return f"{self.model}/{self.number}"
 
 
-def push(bundle: Bundle | str | os.PathLike[str], server: str | None = None, deploy: bool = False) -> Version:
+def push(
+    bundle: Bundle | str | os.PathLike[str],
+    server: str | None = None,
+    deploy: bool = False,
+    *,
+    allow_parity_failure: bool = False,
+) -> Version:
     """Uploads a bundle (what `export` returned, a tar or a folder); with `deploy` its version goes live.
 
-    The same bundle again is the same version. Raises ParityError when the server's answers to the golden set
-    differ, ServerError when it refuses for another reason. A terminal shows the progress.
+    The server answers the golden set itself and compares before it registers anything: ParityError says where its
+    answers differ from the pipeline's, and nothing is registered. `allow_parity_failure` lets such a version in
+    all the same; it is marked `overridden` for ever. The same bundle again is the same version. ServerError is a
+    refusal for another reason. A terminal shows the progress.
     """
     source = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
     if not is_model_name(source.name):
         raise TenonError(f"the bundle {source.path}: {bad_name(source.name)}")
     with client(server) as http:
-        answer = _upload(http, source)
+        answer = _upload(http, source, allow_parity_failure)
         version = Version(
             str(answer["model"]),
             int(answer["version"]),
             str(answer["digest"]),
             str(answer.get("parity", "not-proven")),
+            f"{str(http.base_url).rstrip('/')}{answer['report']}" if answer.get("report") else None,
         )
         if deploy:
             ask(
@@ -62,42 +88,63 @@ def push(bundle: Bundle | str | os.PathLike[str], server: str | None = None, dep
     return version
 
 
-def _upload(http: httpx.Client, source: Bundle) -> dict[str, Any]:
+def _upload(http: httpx.Client, source: Bundle, allow_parity_failure: bool) -> dict[str, Any]:
+    asked = {"wait": _WAIT} | ({"allow_parity_failure": "true"} if allow_parity_failure else {})
     with as_tar(source.path) as tar:
         size = tar.stat().st_size
         headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
         body = _chunks(tar, size, source.name)
-        answer = ask(http, "POST", f"/v1/models/{source.name}/versions", content=body, headers=headers)
-    return answer if "version" in answer else _finished(http, answer)
+        path = f"/v1/models/{source.name}/versions"
+        answer = ask(http, "POST", path, params=asked, content=body, headers=headers)
+    return answer if "version" in answer else _followed(http, answer)
 
 
 def _chunks(tar: Path, size: int, name: str) -> Iterator[bytes]:
     """The file piece by piece, so that its size never lies in memory; a bar where a person watches."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with (
-        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
-        tar.open("rb") as file,
-    ):
+    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress, tar.open("rb") as file:
         task = progress.add_task(f"pushing {name}", total=size)
         while chunk := file.read(_CHUNK):
             yield chunk
             progress.advance(task, len(chunk))
 
 
-def _finished(http: httpx.Client, operation: dict[str, Any]) -> dict[str, Any]:
-    """Waits for an operation that outlived the request; its result, or its error as an exception."""
-    while operation.get("state") in ("queued", "running"):
-        time.sleep(_ASK_AGAIN_SECONDS)
-        operation = ask(http, "GET", f"/v1/operations/{operation['id']}")
+def _followed(http: httpx.Client, operation: dict[str, Any]) -> dict[str, Any]:
+    """Follows an operation that outlived the request; its result, or its error as an exception."""
+    with _progress() as progress:
+        task = progress.add_task(_state(operation), total=None)
+        while operation.get("state") in ("queued", "running"):
+            total = operation.get("total") or None
+            progress.update(
+                task, description=_state(operation), total=total, completed=operation.get("done", 0)
+            )
+            progress.refresh()
+            time.sleep(_ASK_AGAIN_SECONDS)
+            operation = ask(http, "GET", f"/v1/operations/{operation['id']}")
     result = operation.get("result")
     if operation.get("state") == "succeeded" and isinstance(result, dict):
         return result
     problem = operation.get("error")
     problem = problem if isinstance(problem, dict) else {"detail": "the server's answer names no version"}
-    kind = ParityError if problem.get("code") == "parity-failed" else ServerError
-    raise kind(
-        f"{problem.get('code', 'refused')}: {problem.get('detail', '')}",
-        int(problem.get("status", 422)),
-        problem,
+    raise refused(int(problem.get("status", 422)), problem)
+
+
+def _state(operation: dict[str, Any]) -> str:
+    """How far an operation is, for people."""
+    if operation.get("state") == "queued":
+        return "waiting for another examination to end"
+    if operation.get("total"):
+        return f"examining {operation.get('done', 0)} of {operation['total']} requests"
+    return f"examining: {operation.get('phase') or 'loading'}"
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """A bar on a terminal, which goes when it is done; silent elsewhere."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
     )

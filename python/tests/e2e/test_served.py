@@ -5,17 +5,16 @@ It starts the real server. TENON_BIN names the binary, else bin/tenon of this re
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from serving import ROOT, Served
+from examples import Case, example
+from serving import Served
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -26,25 +25,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import tenon
 from reader import Reader
-
-
-@dataclass
-class Case:
-    """A trained pipeline, the frame it was trained on, and rows it has not seen."""
-
-    pipeline: Any
-    train: Any
-    hold: Any
-
-
-def example(name: str) -> Case:
-    """One of the models that ship with the project."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "models" / name / "train.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Case(*module.train())
 
 
 def boosting_with_gaps() -> Case:

@@ -1,0 +1,247 @@
+"""The examination: what is proven, and what a wrong export with consistent digests is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from examples import SHIPPED, Case, example, exported
+from serving import Served
+from serving import tenon as command
+from sklearn.datasets import load_iris
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from wrong import lowered, with_files
+
+import tenon
+from tenon.lowering import RULES, encode
+from tenon.lowering.columns import Block, Columns
+from tenon.lowering.graph import Graph
+from tenon.lowering.rules import Rule
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict[str, Case]:
+    return {name: example(name) for name in SHIPPED}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_example_is_proven(name: str, cases: dict[str, Case], server: Served, tmp_path: Path) -> None:
+    case, model = cases[name], f"{name}-proven"
+    version = tenon.push(exported(case, model, tmp_path / "m.tenon"), server=server.url, deploy=True)
+    assert version.parity == "proven"
+    body = server.get(f"/v1/models/{model}/versions/1/example")
+    answer = server.http.post(f"/v1/models/{model}/predict", json=body)
+    assert answer.headers["Tenon-Parity"] == "proven"
+    assert server.get(f"/v1/models/{model}")["parity"] == "proven"
+
+    report = version.report
+    assert report == server.get(f"/v1/models/{model}/versions/1/report")
+    assert report["passed"] is True
+    assert (report["model"], report["digest"]) == (model, version.digest)
+    # Golden bodies hold some rows more than once: alone, and in batches.
+    assert report["why"]["hold-out"] >= len(case.hold)
+    assert report["rows"] == sum(report["why"].values())
+    assert report["failed_rows"] == 0
+    assert report["worst"] == []
+    for output in report["outputs"]:
+        assert output["values"] >= report["rows"]
+        assert output["failed"] == 0
+        assert 0 <= output["worst"] <= output["allowed"]
+        assert output["tolerance"].get("exact") or output["tolerance"]["rel"] + output["tolerance"]["abs"] > 0
+
+
+def swapped(patch: pytest.MonkeyPatch) -> None:
+    plant(patch, StandardScaler, lambda rule: lambda fitted, columns, g: rule(fitted, swap(columns, g), g))
+
+
+def swap(columns: Columns, g: Graph) -> Columns:
+    return columns.select(g, [1, 0, *range(2, columns.width)])
+
+
+def mean_off_by_one_percent(patch: pytest.MonkeyPatch) -> None:
+    def wrong(rule: Rule) -> Rule:
+        def off(fitted: Any, columns: Columns, g: Graph) -> Any:
+            changed = copy.deepcopy(fitted)
+            changed.mean_ = fitted.mean_ * 1.01
+            return rule(changed, columns, g)
+
+        return off
+
+    plant(patch, StandardScaler, wrong)
+
+
+def scaler_in_float32(patch: pytest.MonkeyPatch) -> None:
+    def wrong(rule: Rule) -> Rule:
+        def narrow(fitted: Any, columns: Columns, g: Graph) -> Any:
+            block = columns.numeric(g)
+            single = tuple(replace(c, dtype=np.dtype("float32")) for c in block.columns)
+            return rule(fitted, Columns((Block(g.cast(block.value, "float32"), single),)), g)
+
+        return narrow
+
+    plant(patch, StandardScaler, wrong)
+
+
+def categories_shifted(patch: pytest.MonkeyPatch) -> None:
+    right = encode.category_table
+    patch.setattr(encode, "category_table", lambda fitted, j: np.roll(right(fitted, j), 1, axis=0))
+
+
+def labels_permuted(patch: pytest.MonkeyPatch) -> None:
+    right = Graph.labels
+    patch.setattr(
+        Graph,
+        "labels",
+        lambda g, index, classes, elem: right(g, index, np.roll(np.asarray(classes), 1), elem),
+    )
+
+
+def imputer_dropped(patch: pytest.MonkeyPatch) -> None:
+    plant(patch, SimpleImputer, lambda rule: lambda fitted, columns, g: columns)
+
+
+def plant(patch: pytest.MonkeyPatch, kind: type, wrong: Callable[[Rule], Rule]) -> None:
+    patch.setitem(RULES, kind, wrong(RULES[kind]))
+
+
+PLANTS: dict[str, tuple[str, Plant]] = {
+    "columns-swapped": ("penguins", swapped),
+    "scaler-in-float32": ("diabetes", scaler_in_float32),
+    "categories-shifted": ("penguins", categories_shifted),
+    "mean-off-by-one-percent": ("penguins", mean_off_by_one_percent),
+    "mean-off-by-one-percent-before-a-forest": ("diabetes", mean_off_by_one_percent),
+    "labels-permuted": ("penguins", labels_permuted),
+    "digits-permuted": ("digits", labels_permuted),
+    "imputer-dropped": ("penguins", imputer_dropped),
+}
+
+
+def planted(
+    name: str, cases: dict[str, Case], folder: Path, monkeypatch: pytest.MonkeyPatch, model: str | None = None
+) -> tuple[tenon.Bundle, tenon.Bundle]:
+    """The right bundle, and the same with the graph of a wrong export."""
+    shipped, wrong = PLANTS[name]
+    case = cases[shipped]
+    right = exported(case, model or name, folder / "right.tenon")
+    with monkeypatch.context() as patch:
+        wrong(patch)
+        graph = lowered(case.pipeline, case.train, case.hold)
+    return right, with_files(right, folder / "wrong.tenon", model_onnx=graph)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_wrong_export_is_refused_and_the_right_one_accepted(
+    name: str, cases: dict[str, Case], server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = planted(name, cases, tmp_path, monkeypatch)
+    with pytest.raises(tenon.ParityError) as caught:
+        tenon.push(wrong, server=server.url)
+    error, report = caught.value, caught.value.report
+    assert error.status == 422
+    assert report["passed"] is False
+    assert report["digest"] == wrong.digest
+    assert 0 < report["failed_rows"] <= report["rows"]
+    names_rows(error, wrong)
+    finds(name, error)
+
+    done = command("push", wrong.path, server=server)
+    assert done.returncode == 3, done.stderr
+    assert report["summary"] in done.stderr
+    assert error.rows["request"][0] in done.stderr
+    assert server.http.get(f"/v1/models/{name}").status_code == 404, "nothing is registered"
+    assert name not in [m["name"] for m in server.get("/v1/models")["models"]]
+
+    version = tenon.push(right, server=server.url)
+    assert (version.number, version.parity) == (1, "proven"), "no number is spent on what was refused"
+
+
+def names_rows(error: tenon.ParityError, bundle: tenon.Bundle) -> None:
+    """Every row of the report is one of the golden set, with its input, what was expected, and what came."""
+    with tarfile.open(bundle.path) as tar:
+        columns = {i["name"] for i in json.load(tar.extractfile("signature.json"))["inputs"]}  # type: ignore[arg-type]
+    assert 0 < len(error.rows) <= 20
+    for row in error.rows.to_dict("records"):
+        assert row["expected"] != row["got"]
+        assert row["distance"] > row["allowed"]
+        assert row["why"]
+        assert set(row["input"]) == columns
+        assert row["request"] in str(error) or len(error.rows) > 8
+    assert error.rows["request"][0] in str(error)
+    assert error.rows["request"][0] in error._repr_html_()
+
+
+def finds(name: str, error: tenon.ParityError) -> None:
+    """The report points at what is wrong, for whoever knows the pipeline."""
+    failed = {o["name"]: o["failed"] for o in error.report["outputs"]}
+    rows = error.report["rows"]
+    if name.endswith("permuted"):
+        assert failed["label"] > 0.9 * rows
+        assert failed["probabilities"] == 0
+    if name == "columns-swapped":
+        assert failed["probabilities"] > 0.9 * rows
+    if name == "imputer-dropped":
+        assert all(None in row.values() for row in error.rows["input"]), "only rows with gaps differ"
+    if name == "scaler-in-float32":
+        assert "boundary" in set(error.rows["why"]), "rows at thresholds are what finds this one"
+
+
+def test_let_in_on_purpose(
+    cases: dict[str, Case], server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, wrong = planted("labels-permuted", cases, tmp_path, monkeypatch, model="let-in")
+    version = tenon.push(wrong, server=server.url, deploy=True, allow_parity_failure=True)
+    assert version.parity == "overridden"
+    assert version.report["passed"] is False
+    answer = server.http.post(
+        "/v1/models/let-in/predict", json=server.get("/v1/models/let-in/versions/1/example")
+    )
+    assert answer.headers["Tenon-Parity"] == "overridden"
+    assert server.get("/v1/models/let-in")["parity"] == "overridden"
+    assert server.get("/v1/models/let-in/versions/1")["parity"] == "overridden"
+    assert server.get("/v1/models/let-in/versions")["versions"][0]["parity"] == "overridden"
+    assert tenon.push(wrong, server=server.url).parity == "overridden", (
+        "the same version, which stays what it is"
+    )
+
+
+def test_the_right_bundle_is_not_overridden_because_it_might_be(
+    cases: dict[str, Case], server: Served, tmp_path: Path
+) -> None:
+    bundle = exported(cases["penguins"], "might", tmp_path / "m.tenon")
+    assert tenon.push(bundle, server=server.url, allow_parity_failure=True).parity == "proven"
+
+
+def test_a_bare_graph_alone_and_beside_its_truth(server: Served, tmp_path: Path) -> None:
+    from skl2onnx import to_onnx
+
+    X, y = load_iris(return_X_y=True)
+    X = X.astype(np.float32)
+    model = LogisticRegression(max_iter=500).fit(X, y)
+    path = tmp_path / "bare.onnx"
+    path.write_bytes(to_onnx(model, X[:1], target_opset=20).SerializeToString())
+
+    done = command("push", path, "--json", server=server)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["parity"] == "not-proven"
+    assert "report" not in json.loads(done.stdout)
+    missing = server.http.get("/v1/models/bare/versions/1/report")
+    assert (missing.status_code, missing.json()["code"]) == (404, "report-not-found")
+
+    expected = {"output_label": model.predict(X), "output_probability": model.predict_proba(X)}
+    bundle = tenon.bundle(path, X, expected=expected, path=tmp_path / "b.tenon")
+    version = tenon.push(bundle, server=server.url, deploy=True)
+    assert (version.number, version.parity) == (2, "proven")
+    assert version.report["why"]["hold-out"] >= len(X)
+    with tenon.Client(server.url) as client:
+        assert client.predict("bare", X)["output_label"].tolist() == expected["output_label"].tolist()
