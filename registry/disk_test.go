@@ -105,6 +105,11 @@ func play(s *Store) (acks, error) {
 		return a, err
 	}
 	a.deployment = d.Number
+	// On disk a rollback is one more deployment, with its reason.
+	if d, err = s.Deploy(context.Background(), "iris", NewDeployment{Stable: v.Number, Reason: "rollback"}, by); err != nil {
+		return a, err
+	}
+	a.deployment = d.Number
 	return a, nil
 }
 
@@ -122,10 +127,10 @@ func (a acks) holds(t *testing.T, root string) {
 	if err != nil {
 		t.Fatalf("acknowledged %+v: %v", a, err)
 	}
-	if len(st.Versions) != 1 || len(st.Deployments) > 1 {
+	if len(st.Versions) != 1 || len(st.Deployments) > 2 {
 		t.Errorf("half-made or twice: %+v", st)
 	}
-	if d := st.Current(); a.deployment > 0 && (d == nil || d.Number != a.deployment) {
+	if d := st.Current(); a.deployment > 0 && (d == nil || d.Number < a.deployment) {
 		t.Errorf("deployment %d was acknowledged and is not there", a.deployment)
 	}
 	for _, v := range st.Versions {
@@ -140,7 +145,7 @@ func (a acks) holds(t *testing.T, root string) {
 	}
 }
 
-// Every system call of an upload, a publication and a deployment fails in
+// Every system call of an upload, a publication, a deployment and a rollback fails in
 // turn, before and after it took effect, alone and with all that follow; then
 // the power is cut. What was acknowledged is there.
 func TestNoFalseAcknowledgement(t *testing.T) {

@@ -21,7 +21,9 @@ from sklearn.linear_model import LinearRegression
 
 import tenon
 
-KILLS = int(os.environ.get("TENON_KILLS", "10"))
+KILLS = int(os.environ.get("TENON_KILLS", "50"))
+AIMED = 4
+"""Every fourth kill waits for the moment between blob and record; the others come at any moment."""
 
 
 def model(folder: Path, number: int, name: str = "line") -> tenon.Bundle:
@@ -74,17 +76,41 @@ class Killed:
         return found
 
 
-def _work(url: str, bundle: tenon.Bundle, acknowledged: dict[str, Any]) -> None:
+class Pusher(threading.Thread):
     """A push, then a deployment; what the server said of each is kept, and its death ends it."""
-    try:
-        version = tenon.push(bundle, url)
-        acknowledged["versions"][version.number] = version.digest
-        with httpx.Client(base_url=url, timeout=30) as http:
-            done = http.post("/v1/models/line/deployments", json={"stable": version.number})
-            if done.status_code == 201:
-                acknowledged["stable"] = version.number
-    except (tenon.ServerError, httpx.HTTPError):
-        pass  # killed in the middle; what was not acknowledged may be there or not
+
+    def __init__(self, server: Killed, bundle: tenon.Bundle, acknowledged: dict[str, Any]) -> None:
+        super().__init__()
+        self.pushing = True
+        self._server, self._bundle, self._acknowledged = server, bundle, acknowledged
+
+    def run(self) -> None:
+        try:
+            version = tenon.push(self._bundle, self._server.url)
+            self._acknowledged["versions"][version.number] = version.digest
+            self.pushing = False
+            with httpx.Client(base_url=self._server.url, timeout=30) as http:
+                done = http.post("/v1/models/line/deployments", json={"stable": version.number})
+                if done.status_code == 201:
+                    self._acknowledged["stable"] = version.number
+        except (tenon.ServerError, httpx.HTTPError):
+            pass  # killed in the middle; what was not acknowledged may be there or not
+
+    def wait_for_its_blob(self) -> None:
+        """Until the bundle's manifest is a blob, which is the last thing before the record; or the thread ends."""
+        digest = self._bundle.digest.removeprefix("sha256:")
+        blob = self._server.registry / "blobs" / "sha256" / digest[:2] / digest
+        while self.is_alive() and not blob.exists():
+            pass  # the window is a few milliseconds, so that sleeping would miss it
+
+    def is_recorded(self) -> bool:
+        """Whether the log on the disk names the bundle."""
+        log = self._server.registry / "models" / "line" / "log"
+        return any(self._bundle.digest in record.read_text() for record in log.glob("*.json"))
+
+    def is_stored(self) -> bool:
+        digest = self._bundle.digest.removeprefix("sha256:")
+        return (self._server.registry / "blobs" / "sha256" / digest[:2] / digest).exists()
 
 
 def test_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
@@ -94,20 +120,30 @@ def test_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     server = Killed(tmp_path)
     acknowledged: dict[str, Any] = {"versions": {}, "stable": 0}
     slowest = server.start()
-    _work(server.url, model(tmp_path, 1), acknowledged)
+    first = Pusher(server, model(tmp_path, 1), acknowledged)
+    first.run()
     assert acknowledged["stable"] == 1
+    inside = between = 0
     for kill in range(KILLS):
-        worker = threading.Thread(target=_work, args=(server.url, model(tmp_path, kill + 2), acknowledged))
-        worker.start()
-        worker.join(chance.uniform(0.0, 0.25))  # a push takes about 0.2 s, so most kills fall inside one
+        pusher = Pusher(server, model(tmp_path, kill + 2), acknowledged)
+        pusher.start()
+        if kill % AIMED == 0:
+            pusher.wait_for_its_blob()
+        else:
+            pusher.join(chance.uniform(0.0, 0.15))  # a push takes about 0.2 s, so most kills fall inside one
+        inside += pusher.is_alive() and pusher.pushing
         server.kill()
-        worker.join()
+        pusher.join()
+        between += pusher.is_stored() and not pusher.is_recorded()
         slowest = max(slowest, server.start())
         _check(server, acknowledged)
     server.kill()
     print(
-        f"{KILLS} kills, {len(acknowledged['versions'])} acknowledged versions, ready in {slowest:.2f} s at worst"
+        f"{KILLS} kills, {inside} inside a push, {between} between blob and record; "
+        f"{len(acknowledged['versions'])} acknowledged versions, ready in {slowest:.2f} s at worst"
     )
+    assert inside >= KILLS * 3 // 5
+    assert between >= KILLS // 10
     assert slowest <= 2
     verify = subprocess.run(
         [str(BINARY), "verify", "--registry", str(server.registry)],
