@@ -36,11 +36,10 @@ class Reader:
 
     def replay(self) -> dict[str, float]:
         """Runs every golden body; the largest distance by output. Fails on the first value out of tolerance."""
-        session = self._session()
         scales, worst = self._scales(), {o["name"]: 0.0 for o in self.signature["outputs"]}
         for request in self.requests:
             columns, count = self._columns(request["body"])
-            got = session.run([o["from"] for o in self.signature["outputs"]], self._feeds(columns, count))
+            got = self.run(columns, count)
             said = self._said(self.answers[request["id"]])
             for output, values in zip(self.signature["outputs"], got, strict=True):
                 for key, mine in self._parts(output, values):
@@ -49,6 +48,12 @@ class Reader:
                         worst[output["name"]], self._compare(output, mine, theirs, scales)
                     )
         return worst
+
+    def run(self, columns: dict[str, list[Any]], count: int) -> list[np.ndarray]:
+        """The graph's answers to rows given as JSON values by column, in the order of the signature's outputs."""
+        return self._session().run(
+            [o["from"] for o in self.signature["outputs"]], self._feeds(columns, count)
+        )
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in gzip.decompress(self.files[name]).splitlines()]
