@@ -49,6 +49,9 @@ func plotColumns(r *wire.Report) []columnPlot {
 			most = max(most, b.Mean)
 		}
 	}
+	if most == 0 && r.FailedRows == 0 {
+		return nil // nothing is apart
+	}
 	var list []columnPlot
 	for i, c := range r.Columns {
 		if len(c.Bins) > 0 {

@@ -163,6 +163,14 @@ func TestLess(t *testing.T) {
 	if strings.Contains(page, "rows beyond tolerance</text>") {
 		t.Error("a strip of failures where there are none")
 	}
+	for i := range r.Columns {
+		for j := range r.Columns[i].Bins {
+			r.Columns[i].Bins[j].Mean = 0
+		}
+	}
+	if page = written(t, r); strings.Contains(page, "Distance by input column") {
+		t.Error("bars where nothing is apart")
+	}
 	for _, odd := range []string{`[]`, `3`, `null`, `{`, `{"inputs":{}}`, `{"inputs":{"x":3,"y":{"z":{"deep":1}}}}`, `{"a":{"b":{"c":[{}]}}}`} {
 		written(t, &wire.Report{Coverage: json.RawMessage(odd), Environment: json.RawMessage(odd), Worst: []wire.RowReport{
 			{Output: "y", Expected: json.RawMessage(odd), Got: json.RawMessage(odd), Input: json.RawMessage(odd)},
