@@ -74,6 +74,7 @@ func (m *Manager) model(st *registry.State) wire.Model {
 			out.Parity = string(v.Parity)
 		}
 		out.Ready = m.loaded(st.Name, d.Stable) != nil
+		out.Probe = m.probeOf(st.Name, d.Stable)
 	}
 	routes := m.host.Routes(st.Name)
 	if routes == nil {
@@ -156,7 +157,7 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 	out := wire.Version{
 		Model: st.Name, Version: v.Number, Digest: v.Digest, Size: v.Size, Parity: string(v.Parity),
 		Created: v.Created, Actor: v.Actor, RequestID: v.RequestID, Deleted: v.Deleted,
-		Loaded: m.loaded(st.Name, v.Number) != nil,
+		Loaded: m.loaded(st.Name, v.Number) != nil, Probe: m.probeOf(st.Name, v.Number),
 	}
 	if d := st.Current(); d != nil {
 		out.Stable = d.Stable == v.Number

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -34,9 +33,9 @@ const All = int(^uint(0) >> 1)
 // are refused fail all their rows.
 func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, progress Progress) (*wire.Report, error) {
 	if b.Signature == nil || !b.HasGolden() {
-		return nil, errors.New("the bundle has no golden set, so there is nothing to compare")
+		return nil, errNoGolden
 	}
-	r := &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	r := newReplay(b)
 	total, err := r.prepare(b)
 	if err != nil {
 		return nil, err

@@ -71,6 +71,12 @@ func (h *Host) Gauges() Gauges {
 	return g
 }
 
+// Idle reports whether a request would be run at once.
+func (h *Host) Idle() bool {
+	g := h.Gauges()
+	return g.Waiting == 0 && g.Running < cap(h.slots)
+}
+
 // Lease pins one version while one request runs.
 type Lease struct {
 	*Version
