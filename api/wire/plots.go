@@ -2,18 +2,6 @@ package wire
 
 import "encoding/json"
 
-// Cause is what a failed comparison probably comes from: a hypothesis that was
-// tried on the rows that differ.
-type Cause struct {
-	Code    string   `json:"code"`
-	Detail  string   `json:"detail"` // a sentence for people
-	Columns []string `json:"columns,omitempty"`
-	// Explains is how many of the rows that were tried it explains, Of how many
-	// those were.
-	Explains int `json:"explains"`
-	Of       int `json:"of"`
-}
-
 // Plot shows one output's expected values against those that came. An output
 // of numbers has points, one of labels a table.
 type Plot struct {

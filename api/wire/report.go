@@ -25,13 +25,14 @@ type Report struct {
 	Outputs    []OutputReport `json:"outputs"`
 	// Worst lists rows beyond tolerance, worst first, at most 20.
 	Worst []RowReport `json:"worst"`
-	// Causes is what the failure probably comes from, the likeliest first.
+	// Causes is what a failed comparison probably is, best first, at most 5.
 	Causes []Cause `json:"causes,omitempty"`
+	// Coverage is what the golden rows reach, as the bundle's
+	// golden/coverage.json says: categories, bins, leaves of trees.
+	Coverage json.RawMessage `json:"coverage,omitempty"`
 	// Columns shows the distance by input column, those that tell most first, at
 	// most 50.
 	Columns []ColumnReport `json:"columns,omitempty"`
-	// Coverage is what the golden set reaches of the model, as the kit counted it.
-	Coverage json.RawMessage `json:"coverage,omitempty"`
 	// Environment is what the bundle was exported with, and Notes are sentences
 	// on what of it differs from the server in a way that matters.
 	Environment json.RawMessage `json:"environment,omitempty"`

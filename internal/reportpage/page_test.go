@@ -108,7 +108,7 @@ func report() *wire.Report {
 		},
 		Notes:       []string{"It was exported with another runtime." + hostile},
 		Environment: json.RawMessage(`{"python":"3.11.9","packages":{"numpy":"2.4.6"},"odd":[1,2]}`),
-		Coverage:    json.RawMessage(`{"inputs":{"x":{"missing":1,"bins":20},"<script>":{"unseen":2}},"trees":{"leaves":10,"reached":9},"rows":5}`),
+		Coverage:    json.RawMessage(`{"inputs":{"x":{"missing":true,"bins":[19,20]},"<script>":{"unseen":2}},"trees":{"leaves":10,"reached":9},"rows":5}`),
 	}
 	return r
 }
@@ -121,7 +121,7 @@ func TestEverything(t *testing.T) {
 		"rel 1e-09, abs 1e-12 of the scale", "2 of 5", "1 of 3 rows within tolerance and 1 of 2 rows beyond it",
 		"1 rows are not in the plot", "The 4 other labels", "3: 1 of 1 rows beyond tolerance", "missing: 1 of 1 rows",
 		"<code>0.25</code>", `<code class="bad">0.75</code>`, "5e&#43;08×", "<dt>x</dt><dd>1.5</dd>", "<dt>m</dt><dd>null</dd>",
-		"<caption>trees</caption>", `<th scope="row">reached</th><td>9</td>`, `<th scope="col">unseen</th>`, "packages.numpy", "2026-01-02 03:04 UTC",
+		"<caption>trees</caption>", "<td>19 of 20</td>", "<td>true</td>", `<th scope="row">reached</th><td>9</td>`, `<th scope="col">unseen</th>`, "packages.numpy", "2026-01-02 03:04 UTC",
 	} {
 		if !strings.Contains(page, words) {
 			t.Errorf("the page lacks %q", words)

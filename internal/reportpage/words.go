@@ -166,6 +166,15 @@ type section struct {
 // maxSectionRows keeps a table of 65,536 columns from being one.
 const maxSectionRows = 100
 
+// covered words a cell of a table of coverage, where a share is [seen, of].
+func covered(raw json.RawMessage) string {
+	var pair []int64
+	if json.Unmarshal(raw, &pair) == nil && len(pair) == 2 {
+		return fmt.Sprintf("%d of %d", pair[0], pair[1])
+	}
+	return text(raw)
+}
+
 // sections shows an object: members that are objects of objects become a table
 // with one row each, the others rows of a name and a value.
 func sections(raw json.RawMessage) []section {
@@ -218,7 +227,7 @@ func matrix(name string, object map[string]json.RawMessage) section {
 	for _, row := range sortedKeys(object) {
 		cells, values := []string{row}, members(object[row])
 		for _, column := range columns {
-			cells = append(cells, text(values[column]))
+			cells = append(cells, covered(values[column]))
 		}
 		s.Rows = append(s.Rows, cells)
 	}
