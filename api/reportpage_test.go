@@ -57,3 +57,27 @@ func TestReportForPeopleAndPrograms(t *testing.T) {
 	// What is not there is told as everywhere.
 	wantProblem(t, r.send("GET", "/v1/models/penguins/versions/2/report", "", "Accept", "text/html"), 404, "version-not-found")
 }
+
+// TestNotes: what a bundle was exported with that matters is said in its
+// report, on the page and of the version.
+func TestNotes(t *testing.T) {
+	r := serve(t)
+	f := penguins(t).with("environment.json", `{"python":"3.11.9","packages":{"pandas":"2.2.3"}}`)
+	if a := r.upload("penguins", "application/x-tar", f.tar(t, "penguins")); a.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	const path = "/v1/models/penguins/versions/1/report"
+	var report wire.Report
+	must(t, json.Unmarshal(r.send("GET", path, "").body, &report))
+	v, err := r.Version(t.Context(), "penguins", 1)
+	must(t, err)
+	if len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "pandas 2.2.3") || len(v.Notes) != 1 || v.Notes[0] != report.Notes[0] {
+		t.Errorf("%q, %q", report.Notes, v.Notes)
+	}
+	page := string(r.send("GET", path, "", "Accept", "text/html").body)
+	for _, words := range []string{"Not as it was at export", "pandas 2.2.3, where columns of text", "<dt>packages.pandas</dt><dd>2.2.3</dd>"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page lacks %q", words)
+		}
+	}
+}

@@ -119,6 +119,9 @@ type Version struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 	Metrics     map[string]any    `json:"metrics,omitempty"`
 	Signature   *Signature        `json:"signature,omitempty"`
+	// Notes are sentences on what it was exported with that differs from this
+	// server in a way that matters.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Published is the answer of a push: 201, or 200 where the bundle was a

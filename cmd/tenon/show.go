@@ -119,6 +119,9 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
 		a.tellProbe(v.Probe)
+		for _, note := range v.Notes {
+			fmt.Fprintf(a.out, "note:      %s\n", note)
+		}
 		if v.Description != "" {
 			fmt.Fprintf(a.out, "about:     %s\n", v.Description)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/onnx"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -134,9 +135,11 @@ func (m *Manager) Version(model string, n int) (wire.Version, error) {
 	for name, value := range b.Manifest.Metrics {
 		out.Metrics[name] = value
 	}
+	var graph *onnx.Model
 	if live := m.loaded(model, n); live != nil {
-		out.Signature = signature(live)
+		out.Signature, graph = signature(live), live.Graph
 	}
+	out.Notes = notesOn(exportedWith(b), b.Signature, graph, runsOn{m.host.Engine(), m.host.Opset()})
 	return out, nil
 }
 

@@ -80,6 +80,8 @@ func (p *Prober) Examine(ctx context.Context, s Staged, progress Progress) (*wir
 		return nil, err
 	}
 	report.Model, report.Engine = s.Model, p.Host.Engine()
+	report.Environment = exportedWith(v.Bundle)
+	report.Notes = notesOn(report.Environment, v.Bundle.Signature, v.Graph, runsOn{report.Engine, p.Host.Opset()})
 	report.Created, report.Seconds = started.UTC(), time.Since(started).Seconds()
 	return report, nil
 }
