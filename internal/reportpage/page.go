@@ -37,10 +37,11 @@ type view struct {
 	Causes  []cause
 	Outputs []outputRow
 	Plots   []outputPlot
-	Columns []columnPlot
-	// More are the columns that tell less, Shown how many stand before them.
+	// MorePlots are folded.
+	MorePlots []outputPlot
+	Columns   []columnPlot
+	// More are the columns that tell less.
 	More     []columnPlot
-	Shown    int
 	Worst    []worstRow
 	Coverage []section
 	Env      []pair
@@ -55,8 +56,11 @@ type cause struct {
 	Percent float64
 }
 
-// shownColumns is how many columns are unfolded: a screenful.
-const shownColumns = 6
+// What is unfolded of columns and of outputs: a screenful or two.
+const (
+	shownColumns = 6
+	shownOutputs = 6
+)
 
 // Write writes the page of a report. title names what was examined, as in
 // "iris/4". Members that a report lacks, because an older release or another
@@ -77,11 +81,13 @@ func Write(w io.Writer, title string, r *wire.Report) error {
 			v.Plots = append(v.Plots, *p)
 		}
 	}
+	if len(v.Plots) > shownOutputs {
+		v.Plots, v.MorePlots = v.Plots[:shownOutputs], v.Plots[shownOutputs:]
+	}
 	v.Columns = plotColumns(r)
 	if len(v.Columns) > shownColumns {
 		v.Columns, v.More = v.Columns[:shownColumns], v.Columns[shownColumns:]
 	}
-	v.Shown = len(v.Columns)
 	var out bytes.Buffer // a page is written whole or not at all
 	if err := page.Execute(&out, v); err != nil {
 		return fmt.Errorf("the report cannot be shown as a page: %w", err)

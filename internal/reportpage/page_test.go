@@ -237,6 +237,9 @@ func TestSteps(t *testing.T) {
 // others; names of bars never overlap.
 func TestWideReports(t *testing.T) {
 	r := &wire.Report{Rows: 100, FailedRows: 9}
+	for i := range 10 {
+		r.Outputs = append(r.Outputs, wire.OutputReport{Name: fmt.Sprint("y", i), Plot: &wire.Plot{Points: []wire.Point{{Expected: 1, Got: 2, Distance: 1}}}})
+	}
 	for i := range 50 {
 		c := wire.ColumnReport{Name: fmt.Sprint("column ", i), Type: "string"}
 		for j := range 22 {
@@ -244,8 +247,14 @@ func TestWideReports(t *testing.T) {
 		}
 		r.Columns = append(r.Columns, c)
 	}
-	if page := written(t, r); !strings.Contains(page, "44 more columns, which tell less") {
-		t.Error("the columns are not folded")
+	page := written(t, r)
+	for _, words := range []string{"44 more columns, which tell less", "4 more outputs"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page lacks %q", words)
+		}
+	}
+	if n := strings.Count(page, "<article>"); n != 10 {
+		t.Errorf("%d outputs are drawn", n)
 	}
 	labels := plotColumns(r)[0].Labels
 	for i, l := range labels {
