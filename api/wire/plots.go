@@ -36,8 +36,8 @@ type Confusion struct {
 	Others int      `json:"others,omitempty"`
 }
 
-// ColumnReport is how far answers are off by the values of one input column:
-// where bars differ, the column has to do with it.
+// ColumnReport is how far answers are off by the values of one input column.
+// Where its bins differ, look at the column, or at one that goes with it.
 type ColumnReport struct {
 	Name string `json:"name"`
 	Type string `json:"type"`

@@ -179,7 +179,7 @@ func covered(raw json.RawMessage) string {
 // with one row each, the others rows of a name and a value.
 func sections(raw json.RawMessage) []section {
 	object := members(raw)
-	plain := section{Name: "", Head: []string{"", ""}}
+	plain := section{Head: []string{"what", "value"}}
 	var list []section
 	for _, name := range sortedKeys(object) {
 		inner := members(object[name])
@@ -189,7 +189,7 @@ func sections(raw json.RawMessage) []section {
 		case nested(inner):
 			list = append(list, matrix(name, inner))
 		default:
-			list = append(list, section{name, []string{"", ""}, nil}.with(inner))
+			list = append(list, section{name, []string{"what", "value"}, nil}.with(inner))
 		}
 	}
 	if len(plain.Rows) > 0 {
@@ -223,7 +223,7 @@ func matrix(name string, object map[string]json.RawMessage) section {
 		}
 	}
 	columns := sortedKeys(known)
-	s := section{Name: name, Head: append([]string{""}, columns...)}
+	s := section{Name: name, Head: append([]string{"name"}, columns...)}
 	for _, row := range sortedKeys(object) {
 		cells, values := []string{row}, members(object[row])
 		for _, column := range columns {
