@@ -44,7 +44,7 @@ func New(o Options) http.Handler {
 	router.HandleMethodNotAllowed = true
 	router.ContextWithFallback = true
 
-	m := newMetrics(o.Host)
+	m := newMetrics(o.Host, o.Manager)
 	router.Use(identify, ofClients(m.observe), ofClients(logAccess(o)), recoverPanics(o.Log), refuseCrossSite(o.Local))
 	router.NoRoute(func(c *gin.Context) {
 		fail(c, fault.New(fault.NotFound, fault.RouteNotFound, "There is no route %.200s: docs/api.md lists those there are.", c.Request.URL.Path))

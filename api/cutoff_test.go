@@ -34,7 +34,7 @@ func TestCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			o := Options{Log: slog.New(slog.NewJSONHandler(&out, nil)), AccessLog: true}
-			m := newMetrics(host.New(&engine.Fake{}, host.Options{}))
+			m := newMetrics(host.New(&engine.Fake{}, host.Options{}), nil)
 			gin.SetMode(gin.ReleaseMode)
 			router := gin.New()
 			router.Use(identify, m.observe, logAccess(o), recoverPanics(o.Log))

@@ -254,7 +254,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 	// Wherever the page names a key, there is one.
 	whole, err := os.ReadFile("../docs/api.md")
 	must(t, err)
-	for _, m := range regexp.MustCompile("`((?:server|registry|runtime|log)\\.[a-z_]+)`").FindAllStringSubmatch(string(whole), -1) {
+	for _, m := range regexp.MustCompile("`((?:server|registry|runtime|parity|log)\\.[a-z_]+)`").FindAllStringSubmatch(string(whole), -1) {
 		if !slices.Contains(config.Keys(), m[1]) {
 			t.Errorf("docs/api.md names the setting %s, which there is not", m[1])
 		}
@@ -264,6 +264,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 func TestMetricsAreDocumented(t *testing.T) {
 	r := documented(t)
 	r.send("POST", "/v1/models/penguins/predict", `{"instances":[{"sex":"male","bill_length_mm":39.1}]}`)
+	r.manager.ProbeNext(t.Context())
 	real := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (tenon_\w+)`).FindAllStringSubmatch(r.metrics(), -1) {
 		real[m[1]] = true

@@ -144,7 +144,7 @@ func file(name, data string) entry {
 
 func (f files) entries(t testing.TB, name string) []entry {
 	list := []entry{file("manifest.json", f.manifest(t, name))}
-	for _, name := range []string{"model.onnx", "signature.json", "golden/requests.jsonl.gz", "golden/answers.jsonl.gz"} {
+	for _, name := range []string{"model.onnx", "signature.json", "environment.json", "golden/requests.jsonl.gz", "golden/answers.jsonl.gz"} {
 		if content, ok := f[name]; ok {
 			list = append(list, file(name, content))
 		}

@@ -47,6 +47,8 @@ type setup struct {
 	api      api.Options // limits and timeouts; zero ones take the rig's
 	limits   bundle.Limits
 	sleeping bool // do not resume
+	runtime  string
+	ticks    chan time.Time // of probes
 }
 
 func serve(t testing.TB, change ...func(*setup)) *rig {
@@ -62,7 +64,10 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	must(t, err)
 	r := &rig{t: t, root: s.root, engine: s.engine, log: &lines{}, host: host.New(s.engine, s.host)}
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
-	r.manager = lifecycle.New(lifecycle.Options{Store: store, Host: r.host, Log: log, Limits: s.limits})
+	r.manager = lifecycle.New(lifecycle.Options{
+		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
+		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
+	})
 	r.handler = api.New(options(s.api, r, log))
 	prober := &lifecycle.Prober{Host: r.host, Handler: r.handler}
 	r.manager.Use(prober, prober)
@@ -133,16 +138,21 @@ func (l *lines) find(msg, id string) (found []map[string]any) {
 	return found
 }
 
+// changed is closed at the next line.
+func (l *lines) changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.added == nil {
+		l.added = make(chan struct{})
+	}
+	return l.added
+}
+
 // wait returns the first such line, which is written after the answer.
 func (l *lines) wait(t testing.TB, msg, id string) map[string]any {
 	t.Helper()
 	for {
-		l.mu.Lock()
-		if l.added == nil {
-			l.added = make(chan struct{})
-		}
-		added := l.added
-		l.mu.Unlock()
+		added := l.changed() // before the look, so that no line is missed
 		if found := l.find(msg, id); len(found) > 0 {
 			return found[0]
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
@@ -30,7 +31,7 @@ type metrics struct {
 	queued      *prometheus.HistogramVec
 }
 
-func newMetrics(h *host.Host) *metrics {
+func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 	version := []string{"model", "version"}
 	histogram := func(name, help string, labels []string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds}, labels)
@@ -57,7 +58,41 @@ func newMetrics(h *host.Host) *metrics {
 		gauge("tenon_versions_loaded", "Versions that can answer.", func(g host.Gauges) int { return g.Loaded }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if manager != nil { // there is none in an examination
+		m.registry.MustRegister(probeNumbers{manager})
+	}
 	return m
+}
+
+// probeNumbers asks the manager how live versions answer, when metrics are.
+type probeNumbers struct{ manager *lifecycle.Manager }
+
+var (
+	probesTotal = prometheus.NewDesc("tenon_parity_probe_total",
+		"Probes of live versions by golden requests; result is ok, failed, skipped or error.", []string{"model", "version", "result"}, nil)
+	parityOK = prometheus.NewDesc("tenon_parity_ok",
+		"Whether a live version answers as its pipeline did: 1, or 0 where an examination or a probe found otherwise.", []string{"model", "version"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (probeNumbers) Describe(to chan<- *prometheus.Desc) { to <- probesTotal; to <- parityOK }
+
+// Collect implements prometheus.Collector.
+func (p probeNumbers) Collect(to chan<- prometheus.Metric) {
+	for _, s := range p.manager.ProbeStats() {
+		number := strconv.Itoa(s.Version)
+		for result, n := range s.Counts {
+			to <- prometheus.MustNewConstMetric(probesTotal, prometheus.CounterValue, float64(n), s.Model, number, result)
+		}
+		if !s.Judged {
+			continue
+		}
+		ok := 0.0
+		if s.OK {
+			ok = 1
+		}
+		to <- prometheus.MustNewConstMetric(parityOK, prometheus.GaugeValue, ok, s.Model, number)
+	}
 }
 
 func (m *metrics) handler() http.Handler {

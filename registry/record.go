@@ -58,6 +58,9 @@ type VersionAdded struct {
 	Size    int64  `json:"size"`   // bytes of all files, the manifest included
 	Parity  Parity `json:"parity"`
 	Report  string `json:"report"` // digest of the report's blob, or ""
+	// With is what the verdict was found with: the engine, its version and the
+	// processor, in words. Releases before it wrote none.
+	With string `json:"with,omitempty"`
 }
 
 // Examined is what a record of kind examined says: a later verdict.
@@ -65,6 +68,7 @@ type Examined struct {
 	Version int    `json:"version"`
 	Parity  Parity `json:"parity"`
 	Report  string `json:"report"`
+	With    string `json:"with,omitempty"`
 }
 
 // AliasSet is what a record of kind alias says. Version 0 removes the alias.

@@ -37,6 +37,7 @@ type Version struct {
 	Size      int64  // bytes of all its files
 	Parity    Parity // of the last examination
 	Report    string // digest of that examination's report, "" where there is none
+	With      string // engine and processor of that examination, "" where that is not known
 	Created   time.Time
 	Actor     string
 	RequestID string
@@ -170,7 +171,7 @@ func (st *State) apply(r Record) error {
 		return st.addVersion(r)
 	case r.Kind == KindExamined && r.Examined != nil:
 		return st.change(r.Examined.Version, func(v *Version) {
-			v.Parity, v.Report = r.Examined.Parity, r.Examined.Report
+			v.Parity, v.Report, v.With = r.Examined.Parity, r.Examined.Report, r.Examined.With
 		})
 	case r.Kind == KindAlias && r.Alias != nil:
 		return st.setAlias(*r.Alias)
@@ -219,7 +220,7 @@ func (st *State) setAlias(a AliasSet) error {
 func versionOf(r Record) Version {
 	return Version{
 		Model: r.Model, Number: r.Version.Version, Digest: r.Version.Digest, Size: r.Version.Size,
-		Parity: r.Version.Parity, Report: r.Version.Report,
+		Parity: r.Version.Parity, Report: r.Version.Report, With: r.Version.With,
 		Created: r.Time, Actor: r.Actor, RequestID: r.RequestID,
 	}
 }

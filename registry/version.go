@@ -10,11 +10,12 @@ import (
 )
 
 // NewVersion is what AddVersion records beside the files: the verdict of the
-// examination and the report on it, a JSON document, empty where there is
-// none.
+// examination, the report on it, a JSON document, empty where there is none,
+// and what it was found with.
 type NewVersion struct {
 	Parity Parity
 	Report []byte
+	With   string
 }
 
 // AddVersion makes the upload a version: its files become blobs, the report
@@ -42,7 +43,7 @@ func (s *Store) AddVersion(
 	if err := s.keepAll(ctx, in); err != nil {
 		return Version{}, err
 	}
-	added.Parity = v.Parity
+	added.Parity, added.With = v.Parity, v.With
 	if len(v.Report) > 0 {
 		if added.Report, err = s.PutBlob(ctx, v.Report); err != nil {
 			return Version{}, err
@@ -73,7 +74,7 @@ func (s *Store) RecordExamined(ctx context.Context, name string, n int, v NewVer
 	if err := checkParity(v.Parity); err != nil {
 		return err
 	}
-	body := Examined{Version: n, Parity: v.Parity}
+	body := Examined{Version: n, Parity: v.Parity, With: v.With}
 	if len(v.Report) > 0 {
 		var err error
 		if body.Report, err = s.PutBlob(ctx, v.Report); err != nil {

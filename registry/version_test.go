@@ -314,6 +314,30 @@ func TestPutBlob(t *testing.T) {
 	}
 }
 
+// TestWith: what a verdict was found with is recorded with it, and a later
+// verdict brings its own.
+func TestWith(t *testing.T) {
+	s := open(t, t.TempDir())
+	in, err := stage(s, bundleOf("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddVersion(t.Context(), "iris", in, NewVersion{Parity: ParityProven, With: "one engine"}, by); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"one engine", "another", ""} {
+		if want != "one engine" {
+			if err := s.RecordExamined(t.Context(), "iris", 1, NewVersion{Parity: ParityProven, With: want}, by); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st, err := s.State("iris")
+		if v, _ := st.Version(1); err != nil || v.With != want {
+			t.Errorf("%q, %v, want %q", v.With, err, want)
+		}
+	}
+}
+
 func TestRecordExamined(t *testing.T) {
 	s := open(t, t.TempDir())
 	pushed(t, s, "iris", "a")

@@ -129,6 +129,12 @@ func (c *Client) Report(ctx context.Context, model string, n int) (out wire.Repo
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
 }
 
+// RawReport returns the same as it is stored, with what this release does not
+// know.
+func (c *Client) RawReport(ctx context.Context, model string, n int) (out json.RawMessage, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
+}
+
 // Log returns the records of all that was done to a model, oldest first.
 func (c *Client) Log(ctx context.Context, model string) (out wire.Log, err error) {
 	return out, c.get(ctx, path(ref.Reference{Model: model})+"/log", &out)

@@ -1,8 +1,13 @@
 package v1
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -10,6 +15,7 @@ import (
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
+	"github.com/tenon-ml/tenon/internal/reportpage"
 )
 
 // reference reads :ref and :number: iris, iris@champion or iris/versions/3.
@@ -108,7 +114,51 @@ func (a *API) report(c *gin.Context) {
 		a.fail(c, err)
 		return
 	}
-	c.Data(http.StatusOK, "application/json", data)
+	c.Header("Vary", "Accept")
+	if !wantsPage(c.GetHeader("Accept")) {
+		c.Data(http.StatusOK, "application/json", data)
+		return
+	}
+	var report wire.Report
+	var page bytes.Buffer
+	if err = json.Unmarshal(data, &report); err == nil {
+		err = reportpage.Write(&page, r.String(), &report)
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	c.Header("Content-Security-Policy", pagePolicy)
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+}
+
+// pagePolicy lets a page have nothing but its own styles.
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// wantsPage reports whether an Accept header asks for HTML by name, and for
+// JSON less: that is what browsers do. Everybody else gets JSON.
+func wantsPage(accept string) bool {
+	page, data := 0.0, 0.0
+	for _, part := range strings.Split(accept, ",") {
+		kind, parameters, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		q := 1.0
+		if given, ok := parameters["q"]; ok {
+			if q, err = strconv.ParseFloat(given, 64); err != nil {
+				continue
+			}
+		}
+		switch kind {
+		case "text/html":
+			page = max(page, q)
+		case "application/json":
+			data = max(data, q)
+		}
+	}
+	return page > data
 }
 
 func (a *API) log(c *gin.Context) {

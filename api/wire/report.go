@@ -25,6 +25,18 @@ type Report struct {
 	Outputs    []OutputReport `json:"outputs"`
 	// Worst lists rows beyond tolerance, worst first, at most 20.
 	Worst []RowReport `json:"worst"`
+	// Causes is what a failed comparison probably is, best first, at most 5.
+	Causes []Cause `json:"causes,omitempty"`
+	// Coverage is what the golden rows reach, as the bundle's
+	// golden/coverage.json says: categories, bins, leaves of trees.
+	Coverage json.RawMessage `json:"coverage,omitempty"`
+	// Columns shows the distance by input column, those that tell most first, at
+	// most 50.
+	Columns []ColumnReport `json:"columns,omitempty"`
+	// Environment is what the bundle was exported with, and Notes are sentences
+	// on what of it differs from the server in a way that matters.
+	Environment json.RawMessage `json:"environment,omitempty"`
+	Notes       []string        `json:"notes,omitempty"`
 }
 
 // OutputReport is one output over all rows.
@@ -42,6 +54,8 @@ type OutputReport struct {
 	Allowed float64 `json:"allowed"`
 	// Agreement is the share of equal labels, where that is the tolerance.
 	Agreement *float64 `json:"agreement,omitempty"`
+	// Plot is expected against got; reports of releases before it have none.
+	Plot *Plot `json:"plot,omitempty"`
 }
 
 // ToleranceUsed is the rule that an output was held to; Exact outputs must be equal.

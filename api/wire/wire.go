@@ -49,9 +49,18 @@ type Model struct {
 	Parity     string         `json:"parity,omitempty"` // of the stable version
 	Deployment *Deployment    `json:"deployment"`
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
+	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
 	Status     []TFSStatus    `json:"model_version_status"`
 	// Signature is of the version that the reference names, where one is loaded.
 	Signature *Signature `json:"signature,omitempty"`
+}
+
+// Probe is what a few golden requests to a live version found, the last time.
+type Probe struct {
+	OK      bool      `json:"ok"`
+	At      time.Time `json:"at"`
+	Rows    int       `json:"rows"`
+	Summary string    `json:"summary"`
 }
 
 // TFSStatus is TensorFlow Serving's status of one loaded version.
@@ -104,11 +113,15 @@ type Version struct {
 	Loaded      bool              `json:"loaded"`
 	Deleted     bool              `json:"deleted,omitempty"`
 	Problem     string            `json:"problem,omitempty"` // why it is not loaded although it should be
+	Probe       *Probe            `json:"probe,omitempty"`
 	Task        string            `json:"task,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	Metrics     map[string]any    `json:"metrics,omitempty"`
 	Signature   *Signature        `json:"signature,omitempty"`
+	// Notes are sentences on what it was exported with that differs from this
+	// server in a way that matters.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Published is the answer of a push: 201, or 200 where the bundle was a

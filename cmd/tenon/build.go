@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/tenon-ml/tenon/api"
 	"github.com/tenon-ml/tenon/api/core"
@@ -44,7 +45,10 @@ func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Log
 		Runs: c.Runtime.MaxConcurrentRuns, Queued: queued, Threads: c.Runtime.IntraOpThreads,
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
-	manager := lifecycle.New(lifecycle.Options{Store: store, Host: h, Log: log, Limits: limits})
+	manager := lifecycle.New(lifecycle.Options{
+		Store: store, Host: h, Log: log, Limits: limits,
+		Runtime: e.Version() + " on " + processor(), Ticks: ticks(c.Parity.ProbeInterval),
+	})
 	handler := api.New(api.Options{
 		Manager: manager, Host: h, Log: log, About: about(e, store.ID()),
 		Body:           core.Limits{Body: int64(c.Server.MaxBody), Timeout: c.Server.ReadTimeout},
@@ -55,6 +59,14 @@ func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Log
 	})
 	manager.Use(x, &lifecycle.Prober{Host: h, Handler: handler})
 	return &server{manager: manager, host: h, handler: handler}, nil
+}
+
+// ticks is a clock's, or nil where there are to be none.
+func ticks(every time.Duration) <-chan time.Time {
+	if every <= 0 {
+		return nil
+	}
+	return time.Tick(every)
 }
 
 // close ends what works in the background, then lets go of the versions.

@@ -102,7 +102,7 @@ func newRoot(io streams, open engineOpener) *cobra.Command {
 	})
 	root.AddCommand(serveCommand(io, open), examineCommand(io, open), verifyCommand(a))
 	for _, command := range []*cobra.Command{
-		pushCommand(a), pullCommand(a), lsCommand(a), showCommand(a), predictCommand(a), deployCommand(a),
+		pushCommand(a), pullCommand(a), lsCommand(a), showCommand(a), reportCommand(a), predictCommand(a), deployCommand(a),
 		aliasCommand(a), rollbackCommand(a), logCommand(a), operationsCommand(a),
 	} {
 		command.Flags().StringVar(&a.server, "server", "", "address of the server (or TENON_URL; default "+client.DefaultServer+")")

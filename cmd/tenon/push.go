@@ -33,6 +33,8 @@ func pushCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.reason, "reason", "", "why, for the deployment's record")
 	c.Flags().BoolVar(&o.allowFailure, "allow-parity-failure", false,
 		"let the version in although its answers are not the pipeline's; it is marked overridden for ever")
+	c.Flags().StringVar(&o.report, "report", "",
+		"write the examination's report to this file, of a refused push, too: a page, or JSON where the name ends in .json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return a.push(c, args[0], o)
 	}
@@ -40,7 +42,7 @@ func pushCommand(a *app) *cobra.Command {
 }
 
 type pushOptions struct {
-	name, reason         string
+	name, reason, report string
 	deploy, allowFailure bool
 }
 
@@ -72,7 +74,12 @@ func (a *app) push(c *cobra.Command, file string, o pushOptions) error {
 	})
 	bar.done()
 	if err != nil {
-		return a.tellRefused(err)
+		return a.tellRefused(err, file, o.report)
+	}
+	if o.report != "" {
+		if err := a.keepReport(c, server, version, o.report); err != nil {
+			return fmt.Errorf("%s/%d was registered, but not its report written: %w", version.Model, version.Version, err)
+		}
 	}
 	result := pushed{Published: version}
 	if o.deploy {
@@ -83,6 +90,15 @@ func (a *app) push(c *cobra.Command, file string, o pushOptions) error {
 		result.Deployment = &deployment
 	}
 	return a.print(result, func() { a.tellPushed(result) })
+}
+
+// keepReport writes the report of a version that was let in.
+func (a *app) keepReport(c *cobra.Command, server *client.Client, v wire.Published, file string) error {
+	r, err := serverReport(c.Context(), server, v.Model, v.Version)
+	if err != nil {
+		return err
+	}
+	return a.writeReport(r, file)
 }
 
 func (a *app) tellPushed(p pushed) {

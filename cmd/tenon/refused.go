@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,18 +18,31 @@ func (e parityRefusal) Error() string { return e.problem.Detail }
 func (e parityRefusal) Unwrap() error { return e.problem }
 
 // tellRefused prints the report of a refused push: as JSON to standard output
-// where that was asked for, else for people, beside the error.
-func (a *app) tellRefused(err error) error {
+// where that was asked for, else for people, beside the error. keep is the file
+// that the report goes to, pushed the one that was pushed.
+func (a *app) tellRefused(err error, pushed, keep string) error {
 	var problem *client.Problem
-	var report wire.Report
-	if !errors.As(err, &problem) || problem.Report == nil || json.Unmarshal(problem.Report, &report) != nil {
+	if !errors.As(err, &problem) || problem.Report == nil {
+		return err
+	}
+	report, unread := parseReport(problem.Report)
+	if unread != nil {
 		return err
 	}
 	if a.json {
 		_ = a.print(problem.Problem, nil) // the error that follows is the answer
-		return parityRefusal{problem}
+	} else {
+		tellReport(a.err, report.Report)
 	}
-	tellReport(a.err, report)
+	switch {
+	case keep != "":
+		report.title = report.Model + " (refused)"
+		if err := a.writeReport(report, keep); err != nil {
+			return errors.Join(parityRefusal{problem}, err)
+		}
+	case !a.json:
+		fmt.Fprintf(a.err, "to see it as a page with plots: tenon push %s --report refused.html\n\n", pushed)
+	}
 	return parityRefusal{problem}
 }
 

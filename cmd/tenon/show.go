@@ -58,6 +58,7 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 		if d := model.Deployment; d != nil {
 			fmt.Fprintf(a.out, "deployment %d: stable %d, by %s at %s%s\n", d.Number, d.Stable, d.Actor, when(d.Created), because(d.Reason))
 		}
+		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
 		fmt.Fprintln(a.out)
 		a.tellVersions(versions.Versions)
@@ -117,6 +118,10 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
+		a.tellProbe(v.Probe)
+		for _, note := range v.Notes {
+			fmt.Fprintf(a.out, "note:      %s\n", note)
+		}
 		if v.Description != "" {
 			fmt.Fprintf(a.out, "about:     %s\n", v.Description)
 		}
@@ -125,6 +130,17 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		}
 		a.tellSignature(v.Signature)
 	})
+}
+
+// tellProbe says what the last probe of a live version found.
+func (a *app) tellProbe(p *wire.Probe) {
+	switch {
+	case p == nil:
+	case p.OK:
+		fmt.Fprintf(a.out, "probe:     as its pipeline did, at %s\n", when(p.At))
+	default:
+		fmt.Fprintf(a.out, "probe:     NOT as its pipeline did, at %s: %s\n", when(p.At), p.Summary)
+	}
 }
 
 // hasNoReport reports whether a version was never compared, or its report was

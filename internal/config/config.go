@@ -25,7 +25,9 @@ type Config struct {
 	Runtime  Runtime  `key:"runtime"`
 	// Examination is of pushed versions, each in a process of its own.
 	Examination Examination `key:"examination"`
-	Log         Log         `key:"log"`
+	// Parity is of versions that serve.
+	Parity Parity `key:"parity"`
+	Log    Log    `key:"log"`
 }
 
 // Server is the HTTP side.
@@ -80,6 +82,12 @@ type Runtime struct {
 type Examination struct {
 	// Timeout ends an examination, by the clock and by processor time.
 	Timeout time.Duration `key:"timeout" default:"10m" min:"1s" max:"24h"`
+}
+
+// Parity is how versions that serve are watched.
+type Parity struct {
+	// ProbeInterval is the time between two probes; 0 is none at all.
+	ProbeInterval time.Duration `key:"probe_interval" default:"1m" min:"0s" max:"24h"`
 }
 
 // Log is what the server says about itself, on standard error.

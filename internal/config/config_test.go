@@ -53,6 +53,7 @@ func TestDefaults(t *testing.T) {
 		Registry:    Registry{Root: "var/registry", MaxUpload: 8 << 30, MaxFiles: 1000},
 		Runtime:     Runtime{MaxQueued: 1024, IntraOpThreads: 1},
 		Examination: Examination{Timeout: 10 * time.Minute},
+		Parity:      Parity{ProbeInterval: time.Minute},
 		Log:         Log{Level: "info", Format: "json"},
 	}
 	if c != want {

@@ -72,6 +72,7 @@ func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.New
 		return wire.Deployment{}, err
 	}
 	m.route(ctx, st, fresh)
+	m.examineLive(st, done.Stable)
 	m.log.Info("a version was deployed", "model", st.Name, "version", done.Stable, "deployment", done.Number,
 		"reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
 	return deployment(st.Name, &done), nil
@@ -143,6 +144,7 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 		return wire.Alias{}, err
 	}
 	m.route(ctx, st, fresh)
+	m.examineLive(st, a.Version)
 	m.log.Info("an alias was set", "model", model, "alias", alias, "version", a.Version, "actor", by.Actor, "request_id", by.RequestID)
 	return wire.Alias{Model: model, Alias: alias, Version: a.Version}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/onnx"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -74,6 +75,7 @@ func (m *Manager) model(st *registry.State) wire.Model {
 			out.Parity = string(v.Parity)
 		}
 		out.Ready = m.loaded(st.Name, d.Stable) != nil
+		out.Probe = m.probeOf(st.Name, d.Stable)
 	}
 	routes := m.host.Routes(st.Name)
 	if routes == nil {
@@ -133,9 +135,11 @@ func (m *Manager) Version(model string, n int) (wire.Version, error) {
 	for name, value := range b.Manifest.Metrics {
 		out.Metrics[name] = value
 	}
+	var graph *onnx.Model
 	if live := m.loaded(model, n); live != nil {
-		out.Signature = signature(live)
+		out.Signature, graph = signature(live), live.Graph
 	}
+	out.Notes = notesOn(exportedWith(b), b.Signature, graph, runsOn{m.host.Engine(), m.host.Opset()})
 	return out, nil
 }
 
@@ -156,7 +160,7 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 	out := wire.Version{
 		Model: st.Name, Version: v.Number, Digest: v.Digest, Size: v.Size, Parity: string(v.Parity),
 		Created: v.Created, Actor: v.Actor, RequestID: v.RequestID, Deleted: v.Deleted,
-		Loaded: m.loaded(st.Name, v.Number) != nil,
+		Loaded: m.loaded(st.Name, v.Number) != nil, Probe: m.probeOf(st.Name, v.Number),
 	}
 	if d := st.Current(); d != nil {
 		out.Stable = d.Stable == v.Number

@@ -3,8 +3,8 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -32,10 +32,17 @@ type Examiner interface {
 	Examine(ctx context.Context, s Staged, progress Progress) (*wire.Report, error)
 }
 
-// Warmer sends a few golden requests to a version that is loaded and not yet
-// routed. An error says why it must not be routed.
+// Warmer sends golden requests to a loaded version, which its caller holds.
 type Warmer interface {
+	// Warm sends the first few to a version that is not yet routed. An error says
+	// why it must not be routed.
 	Warm(ctx context.Context, v *host.Version) error
+
+	// Probe sends the next few of turn (0, 1, 2 …, over the whole golden set and
+	// then from its beginning) to a version that serves. It steps back for the
+	// requests of clients: then, and for a version without a golden set, there is
+	// no report.
+	Probe(ctx context.Context, v *host.Version, turn int) (*wire.Report, error)
 }
 
 // Prober examines and warms versions in this process: it drives the handler
@@ -51,7 +58,7 @@ var (
 )
 
 // warmRequests is how many golden requests warm a session: enough to touch
-// every node of the graph and to size its memory.
+// every node of the graph and to size its memory. As many are a probe.
 const warmRequests = 4
 
 // Examine implements Examiner.
@@ -73,6 +80,8 @@ func (p *Prober) Examine(ctx context.Context, s Staged, progress Progress) (*wir
 		return nil, err
 	}
 	report.Model, report.Engine = s.Model, p.Host.Engine()
+	report.Environment = exportedWith(v.Bundle)
+	report.Notes = notesOn(report.Environment, v.Bundle.Signature, v.Graph, runsOn{report.Engine, p.Host.Opset()})
 	report.Created, report.Seconds = started.UTC(), time.Since(started).Seconds()
 	return report, nil
 }
@@ -92,6 +101,31 @@ func (p *Prober) Warm(ctx context.Context, v *host.Version) error {
 	}
 	return nil
 }
+
+// Probe implements Warmer.
+func (p *Prober) Probe(ctx context.Context, v *host.Version, turn int) (*wire.Report, error) {
+	if v.Bundle.Signature == nil || !v.Bundle.HasGolden() {
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stepBack := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.Host.Idle() {
+			cancel(errBusy)
+			return
+		}
+		p.Handler.ServeHTTP(w, r)
+	})
+	part := parity.Part{Turn: turn, Most: warmRequests}
+	report, err := parity.ReplayPart(host.Probe(ctx, v), stepBack, path(v.Model), golden(v), part)
+	if context.Cause(ctx) == errBusy { //nolint:errorlint // it is this very value
+		return nil, nil
+	}
+	return report, err
+}
+
+// errBusy ends a probe when clients want what it would take.
+var errBusy = errors.New("the server is busy")
 
 // golden is a version's bundle with the types that its signature leaves to the
 // graph: they decide how near answers must be.
@@ -118,78 +152,4 @@ func parityFailed(report *wire.Report, format string, args ...any) error {
 		e.Report = data
 	}
 	return e
-}
-
-// examineEarlier examines the versions that were registered before there were
-// examinations, those in traffic first. It runs beside the serving, one at a
-// time, and ends with ctx.
-func (m *Manager) examineEarlier(ctx context.Context) {
-	names, err := m.store.Models()
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		st, err := m.store.State(name)
-		if err != nil {
-			continue
-		}
-		for _, v := range present(st) {
-			if ctx.Err() != nil {
-				return
-			}
-			if v.Parity == registry.ParityNotProven && v.Report == "" {
-				m.examineAgain(ctx, st, v)
-			}
-		}
-	}
-}
-
-// examineAgain examines a registered version and records the verdict.
-func (m *Manager) examineAgain(ctx context.Context, st *registry.State, v registry.Version) {
-	dir, err := m.store.View(v)
-	if err != nil {
-		return // quarantined; verify names it
-	}
-	if b, err := bundle.Open(os.DirFS(dir)); err != nil || b.Signature == nil || !b.HasGolden() {
-		return
-	}
-	log := m.log.With("model", st.Name, "version", v.Number)
-	report, err := m.examine(ctx, Staged{st.Name, dir}, func(string, int, int) {})
-	if ctx.Err() != nil {
-		return // the next start does it
-	}
-	if err != nil || report == nil {
-		log.Error("an earlier version could not be examined", "error", err)
-		return
-	}
-	verdict := registry.NewVersion{Parity: registry.ParityProven}
-	if !report.Passed {
-		verdict.Parity = registry.ParityFailed
-	}
-	if verdict.Report, err = json.Marshal(report); err == nil {
-		err = m.judgeAgain(ctx, st.Name, v.Number, verdict)
-	}
-	switch {
-	case err != nil:
-		log.Error("a verdict could not be recorded", "error", err)
-	case !report.Passed:
-		log.Error("an earlier version does not answer as its pipeline did", "summary", report.Summary)
-	default:
-		log.Info("an earlier version was examined", "parity", verdict.Parity, "summary", report.Summary)
-	}
-}
-
-// judgeAgain records a later verdict and shows it on the version that serves.
-// A version that is being loaded meanwhile would miss it, hence the lock.
-func (m *Manager) judgeAgain(ctx context.Context, model string, n int, verdict registry.NewVersion) error {
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
-	if err := m.store.RecordExamined(ctx, model, n, verdict, Stamp{Actor: "examination"}); err != nil {
-		return err
-	}
-	if live := m.loaded(model, n); live != nil {
-		live.Judge(string(verdict.Parity))
-	}
-	return nil
 }

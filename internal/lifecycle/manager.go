@@ -13,12 +13,21 @@ import (
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
-// Options are what a Manager is made of. All of them but Limits are needed.
+// Options are what a Manager is made of. Store, Host and Log are needed.
 type Options struct {
 	Store  *registry.Store
 	Host   *host.Host
 	Log    *slog.Logger
 	Limits bundle.Limits // of one upload
+
+	// Runtime says in words what answers are computed with: the engine, its
+	// version and the processor. A verdict that was found with another one is
+	// looked at again; empty, none is.
+	Runtime string
+	// Ticks, where set, has a live version probed at every one of them.
+	Ticks <-chan time.Time
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
 }
 
 // Manager keeps the registry and the host in step. It is safe for concurrent
@@ -28,6 +37,11 @@ type Manager struct {
 	host   *host.Host
 	log    *slog.Logger
 	limits bundle.Limits
+
+	runtime string
+	ticks   <-chan time.Time
+	now     func() time.Time
+	probes  probes
 
 	examiner   Examiner
 	warmer     Warmer
@@ -50,8 +64,11 @@ type Stamp = registry.Stamp
 // New returns a manager that has not looked at the registry yet; call Resume.
 func New(o Options) *Manager {
 	life, end := context.WithCancel(context.Background())
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Manager{
-		life: life, end: end,
+		life: life, end: end, runtime: o.Runtime, ticks: o.Ticks, now: o.Now,
 		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
 		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
 	}
@@ -107,7 +124,8 @@ func (m *Manager) Resume(ctx context.Context) error {
 	m.mu.Lock()
 	m.resumed = true
 	m.mu.Unlock()
-	m.background.Go(func() { m.examineEarlier(m.life) })
+	m.background.Go(func() { m.examineStale(m.life) })
+	m.background.Go(func() { m.probe(m.life) })
 	m.background.Go(func() { m.follow(m.life) })
 	return nil
 }

@@ -115,7 +115,7 @@ func (m *Manager) examineAndRegister(
 	if err != nil {
 		return wire.Published{}, err
 	}
-	verdict, err := judge(report, allowFailure)
+	verdict, err := m.judge(report, allowFailure)
 	if err != nil {
 		return wire.Published{}, err
 	}
@@ -137,11 +137,11 @@ var errStopping = fault.New(fault.Unavailable, fault.ShuttingDown,
 	"The server stops, and the examination was not ended: nothing was registered. Push again, which is safe.")
 
 // judge draws the conclusion of an examination.
-func judge(report *wire.Report, allowFailure bool) (registry.NewVersion, error) {
+func (m *Manager) judge(report *wire.Report, allowFailure bool) (registry.NewVersion, error) {
 	if report == nil {
 		return registry.NewVersion{Parity: registry.ParityNotProven}, nil
 	}
-	verdict := registry.NewVersion{Parity: registry.ParityProven}
+	verdict := registry.NewVersion{Parity: registry.ParityProven, With: m.runtime}
 	if !report.Passed {
 		if !allowFailure {
 			return verdict, parityFailed(report, "The server's answers are not the pipeline's: %s Nothing was registered. "+

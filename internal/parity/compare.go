@@ -24,7 +24,21 @@ type output struct {
 	total  int // rows that the golden set has of it
 
 	differ []wire.RowReport // the first rows without agreement; failed counts them
+	plot   *plot            // nil where there is none
 }
+
+// relative is a distance in parts of the output's scale, 0 where there is none,
+// as between labels.
+func (o *output) relative(distance float64) float64 {
+	if parts := distance / o.report.Scale; parts <= plotted {
+		return parts
+	}
+	return 0 // NaN, too
+}
+
+// plotted is the largest relative distance that a plot takes part in: its
+// square is a number still.
+const plotted = 1e100
 
 func newOutput(o *bundle.Output, scale float64, rows int) *output {
 	return &output{name: o.Name, kind: o.Kind, typ: o.Type, total: rows, report: wire.OutputReport{

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -34,12 +33,15 @@ const All = int(^uint(0) >> 1)
 // are refused fail all their rows.
 func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, progress Progress) (*wire.Report, error) {
 	if b.Signature == nil || !b.HasGolden() {
-		return nil, errors.New("the bundle has no golden set, so there is nothing to compare")
+		return nil, errNoGolden
 	}
-	r := &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	r := newReplay(b)
 	total, err := r.prepare(b)
 	if err != nil {
 		return nil, err
+	}
+	if most == All {
+		r.watch(b.Signature)
 	}
 	for c, err := range b.Golden() {
 		if err == nil {
@@ -62,7 +64,16 @@ func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, 
 // replay is the state of one examination.
 type replay struct {
 	outputs []*output
+	columns *columns // nil where nobody will look at the report
 	report  *wire.Report
+}
+
+// watch begins to gather what the report's plots show.
+func (r *replay) watch(s *bundle.Signature) {
+	for i, o := range r.outputs {
+		o.plot = newPlot(&s.Outputs[i], len(r.outputs))
+	}
+	r.columns = newColumns(s.Inputs)
 }
 
 // prepare reads the expected answers once, for the scale of every output and
@@ -147,14 +158,16 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 	if problem == "" && got.rows() != rows {
 		problem = fmt.Sprintf("the server answered %d rows where the pipeline answered %d", got.rows(), rows)
 	}
+	inputs := r.columns.read(c.Body)
 	if problem != "" {
 		for row := range max(rows, 1) {
 			r.refused(c, row, expected, problem)
+			r.columns.add(inputs, row, outcome(true, 0))
 		}
 		return nil
 	}
 	for row := range rows {
-		r.row(c, row, expected, got)
+		r.columns.add(inputs, row, r.row(c, row, expected, got))
 	}
 	return nil
 }
@@ -165,14 +178,15 @@ func (r *replay) refused(c bundle.Case, row int, expected *answer, problem strin
 	for _, o := range r.outputs {
 		if _, ok := expected.at(o.name, row); ok {
 			o.report.Failed++
+			o.plot.absent()
 		}
 	}
 	r.keep(c, wire.RowReport{Row: row, Distance: math.MaxFloat64, Detail: problem})
 }
 
 // row compares all outputs of one row.
-func (r *replay) row(c bundle.Case, row int, expected, got *answer) {
-	failed := false
+func (r *replay) row(c bundle.Case, row int, expected, got *answer) tally {
+	failed, furthest := false, 0.0
 	for _, o := range r.outputs {
 		want, ok := expected.at(o.name, row)
 		if !ok {
@@ -182,9 +196,12 @@ func (r *replay) row(c bundle.Case, row int, expected, got *answer) {
 		var v verdict
 		if ok {
 			v = o.compare(want, have)
+			o.plot.add(want, have, v.failed || v.differs)
 		} else {
 			v = o.absent(want)
+			o.plot.absent()
 		}
+		furthest = max(furthest, o.relative(v.distance))
 		shown := func() wire.RowReport {
 			return wire.RowReport{
 				Row: row, Output: o.name, Expected: raw(v.expected), Got: raw(v.got),
@@ -202,6 +219,7 @@ func (r *replay) row(c bundle.Case, row int, expected, got *answer) {
 	if failed {
 		r.report.FailedRows++
 	}
+	return outcome(failed, furthest)
 }
 
 // keep adds a row to the worst ones, behind those that are as bad.
@@ -304,8 +322,10 @@ func (r *replay) finish() *wire.Report {
 				}
 			}
 		}
+		o.report.Plot = o.plot.finish()
 		out.Outputs = append(out.Outputs, o.report)
 	}
+	out.Columns = r.columns.finish()
 	switch {
 	case out.Rows == 0:
 		out.Summary = "The golden set has no rows, so nothing was compared."

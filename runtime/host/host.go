@@ -46,6 +46,15 @@ func New(e engine.Engine, options Options) *Host {
 // Engine names the engine and its version.
 func (h *Host) Engine() string { return h.engine.Version() }
 
+// Opset is the newest standard operator set that the engine runs, 0 where it
+// does not say.
+func (h *Host) Opset() int64 {
+	if e, ok := h.engine.(interface{ Opset() int64 }); ok {
+		return e.Opset()
+	}
+	return 0
+}
+
 // Close lets go of all versions; it is called when no request is left.
 func (h *Host) Close() {
 	h.writing.Lock()
@@ -69,6 +78,12 @@ func (h *Host) Gauges() Gauges {
 		g.Loaded += len(routes.Loaded)
 	}
 	return g
+}
+
+// Idle reports whether a request would be run at once.
+func (h *Host) Idle() bool {
+	g := h.Gauges()
+	return g.Waiting == 0 && g.Running < cap(h.slots)
 }
 
 // Lease pins one version while one request runs.

@@ -29,6 +29,7 @@ type Version struct {
 	Source
 	Plan   *transform.Plan
 	Bundle *bundle.Bundle
+	Graph  *onnx.Model // what the walk of the model file told
 
 	session engine.Session
 	parity  atomic.Pointer[string]
@@ -71,7 +72,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Version{Source: src, Plan: plan, Bundle: b, session: session}
+	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, session: session}
 	v.owners.Store(1)
 	return v, nil
 }

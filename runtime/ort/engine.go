@@ -58,6 +58,10 @@ var telemetrySwitches = []string{"ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLE
 // Version implements engine.Engine.
 func (*Engine) Version() string { return "onnxruntime " + binding.GetVersion() }
 
+// Opset is the newest operator set of the domain ai.onnx that this release of
+// ONNX Runtime runs; a test asks the library.
+func (*Engine) Opset() int64 { return 28 }
+
 // Load implements engine.Engine.
 func (*Engine) Load(ctx context.Context, g engine.Graph) (engine.Session, error) {
 	if err := ctx.Err(); err != nil {

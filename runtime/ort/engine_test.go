@@ -223,3 +223,14 @@ func TestSwitchesAreSetBeforeTheLibraryIsOpened(t *testing.T) {
 		t.Errorf("got %v:\n%s", err, out)
 	}
 }
+
+// TestOpset: the newest operator set is what the library says it is.
+func TestOpset(t *testing.T) {
+	m := enginetest.Identity([]tensor.Type{tensor.Float32}, "N", 2)
+	m.Opset = real(t).Opset()
+	load(t, m.Graph())
+	m.Opset++
+	if said := refusal(t, m.Graph()); said == "" {
+		t.Error("nothing is said of an operator set that there is not")
+	}
+}

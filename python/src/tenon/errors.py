@@ -54,10 +54,10 @@ class ParityError(ServerError):
     """
 
     @property
-    def report(self) -> dict[str, Any]:
-        """The examination's report, as the server wrote it."""
+    def report(self) -> reports.Report:
+        """The examination's report, as the server wrote it; a notebook shows it with its plots."""
         report = self.problem.get("report")
-        return report if isinstance(report, dict) else {}
+        return reports.Report(report if isinstance(report, dict) else {})
 
     @property
     def rows(self) -> pd.DataFrame:

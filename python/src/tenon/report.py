@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tenon import plots
+
 COLUMNS = ["request", "row", "why", "output", "expected", "got", "distance", "allowed", "detail", "input"]
 """Of a row in a report's `worst`."""
 
@@ -51,15 +53,57 @@ def summary(report: dict[str, Any]) -> str:
     return str(report.get("summary") or "")
 
 
+class Report(dict[str, Any]):
+    """An examination's report: the server's JSON as a dict, which a notebook shows with its plots.
+
+    `print` shows the summary, the outputs and the worst rows. Its members are those of docs/api.md.
+    """
+
+    def __str__(self) -> str:
+        return "\n\n".join(filter(None, [summary(self), as_text(self)]))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        verdict = "✓ the server answers as the pipeline did" if self.get("passed") else "✗ the answers differ"
+        return f"<div><p><strong>{verdict}</strong> {html.escape(summary(self))}</p>{_html(self)}</div>"
+
+
 def as_html(sentence: str, report: dict[str, Any]) -> str:
-    """The same as tables; all text is escaped, because inputs come from data."""
-    parts = [f"<p><strong>ParityError</strong> {html.escape(sentence)}</p>"]
+    """The same as tables and plots; all text is escaped, because inputs come from data."""
+    return f"<div><p><strong>ParityError</strong> {html.escape(sentence)}</p>{_html(report)}</div>"
+
+
+def _html(report: dict[str, Any]) -> str:
+    parts = [_html_list("What it probably is", [_cause(c) for c in _objects(report, "causes")])]
+    parts.append(_html_list("Not as it was at export", _sentences(report)))
     if outputs := _objects(report, "outputs"):
         parts.append(_html_table(_OUTPUTS, [_output(o, report) for o in outputs]))
+    for title, drawn in (
+        ("Expected against got", plots.outputs(report)),
+        ("Distance by input column", plots.columns(report)),
+    ):
+        parts.append(f"<p><strong>{title}</strong></p>{drawn}" if drawn else "")
     if rows := worst(report):
         cells = [[*_worst(r), "\n".join(_below(r))] for r in rows]
         parts.append(_html_table((*_WORST, "input"), cells))
-    return f"<div>{''.join(parts)}</div>"
+    return "".join(parts)
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    said = str(cause.get("detail", ""))
+    return f"{said} ({cause.get('explains', '?')} of {cause['of']} rows)" if cause.get("of") else said
+
+
+def _sentences(report: dict[str, Any]) -> list[str]:
+    notes = report.get("notes")
+    return [n for n in notes if isinstance(n, str)] if isinstance(notes, list) else []
+
+
+def _html_list(title: str, sentences: Sequence[str]) -> str:
+    if not sentences:
+        return ""
+    items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
+    return f"<p><strong>{title}</strong></p><ul>{items}</ul>"
 
 
 def _output(output: dict[str, Any], report: dict[str, Any]) -> list[str]:

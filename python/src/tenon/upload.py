@@ -18,6 +18,7 @@ from tenon.bundlefile import Bundle, as_tar, open_bundle
 from tenon.errors import TenonError
 from tenon.http import ask, client, refused
 from tenon.names import bad_name, is_model_name
+from tenon.report import Report
 
 _CHUNK = 1 << 18
 _WAIT = "1s"
@@ -41,12 +42,15 @@ class Version:
     report_url: str | None = field(default=None, compare=False)
 
     @functools.cached_property
-    def report(self) -> dict[str, Any]:
-        """The examination's report, fetched from the server at the first use; TenonError if there is none."""
+    def report(self) -> Report:
+        """The examination's report, fetched from the server at the first use; TenonError if there is none.
+
+        A dict that a notebook shows with its plots.
+        """
         if self.report_url is None:
             raise TenonError(f"{self} was not compared with a golden set, so it has no report")
         with client(self.report_url) as http:
-            return ask(http, "GET", self.report_url)
+            return Report(ask(http, "GET", self.report_url))
 
     def __str__(self) -> str:
         return f"{self.model}/{self.number}"

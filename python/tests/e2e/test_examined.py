@@ -54,6 +54,10 @@ def test_each_example_is_proven(name: str, cases: dict[str, Case], server: Serve
     assert report["rows"] == sum(report["why"].values())
     assert report["failed_rows"] == 0
     assert report["worst"] == []
+    assert "Expected against got" in report._repr_html_()
+    shown = command("report", f"{model}/1", "--out", "-", server=server)
+    assert shown.returncode == 0, shown.stderr
+    assert "✓ same answers" in shown.stdout
     for output in report["outputs"]:
         assert output["values"] >= report["rows"]
         assert output["failed"] == 0
@@ -155,6 +159,8 @@ def test_a_wrong_export_is_refused_and_the_right_one_accepted(
     names_rows(error, wrong)
     finds(name, error)
 
+    points_at_columns(name, error)
+
     done = command("push", wrong.path, server=server)
     assert done.returncode == 3, done.stderr
     assert report["summary"] in done.stderr
@@ -179,6 +185,21 @@ def names_rows(error: tenon.ParityError, bundle: tenon.Bundle) -> None:
         assert row["request"] in str(error) or len(error.rows) > 8
     assert error.rows["request"][0] in str(error)
     assert error.rows["request"][0] in error._repr_html_()
+
+
+def points_at_columns(name: str, error: tenon.ParityError) -> None:
+    """The plots' numbers add up, and where a column is to blame it comes first."""
+    report = error.report
+    for column in report.get("columns", []):
+        assert sum(b["rows"] for b in column["bins"]) == report["rows"], column["name"]
+        assert sum(b["failed"] for b in column["bins"]) == report["failed_rows"], column["name"]
+    plots = [o["plot"] for o in report["outputs"] if "plot" in o]
+    assert plots
+    assert "<circle" in error._repr_html_() or "<table" in error._repr_html_()
+    if name == "imputer-dropped":
+        first = report["columns"][0]["bins"][-1]
+        assert first["value"] is None
+        assert first["failed"] == first["rows"], "rows with a gap are all wrong"
 
 
 def finds(name: str, error: tenon.ParityError) -> None:

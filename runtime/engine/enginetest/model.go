@@ -20,6 +20,7 @@ type Model struct {
 	Outputs      []engine.Port
 	Nodes        []Node
 	Initializers []Initializer
+	Opset        int64 // of the standard operators; 0: the one that the kit writes
 }
 
 // Node is one operator; Domain is empty for the standard ones.
@@ -47,8 +48,12 @@ func (m Model) Graph() engine.Graph {
 
 // Bytes returns the model as a file holds it.
 func (m Model) Bytes() []byte {
+	standard := m.Opset
+	if standard == 0 {
+		standard = opset
+	}
 	return message{}.num(1, irVersion).
-		sub(8, message{}.num(2, opset)).
+		sub(8, message{}.num(2, standard)).
 		sub(8, message{}.str(1, "ai.onnx.ml").num(2, opsetML)).
 		sub(7, m.graph())
 }
