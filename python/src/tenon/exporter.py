@@ -101,7 +101,7 @@ def _draft(pipeline: Any, frame: Frame, held: Frame, why: str) -> Draft:
         rows.all_missing(truth, inputs, held, allowed),
         rows.threshold_sample(truth, inputs, held, notes.thresholds),
     ]
-    kept = [_servable(s, inputs, policies, sample) for s in made if s is not None]
+    kept = [servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
     return Draft(model, Signature(inputs, outputs, policies), everything, training, remarks)
 
@@ -154,7 +154,7 @@ def _typed(column: Input, category: Any) -> Any:
     return int(category) if column.is_integer else category
 
 
-def _servable(
+def servable(
     sample: Sample, inputs: Sequence[Input], policies: Sequence[Policy], held: Sample
 ) -> Sample | None:
     """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""
