@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from tenon.bundlefile import Bundle
 from tenon.callables import Function, look_at_rows_alone, made_rows
 from tenon.check import Sample, differences, refuse, session
+from tenon.diagnose import causes
 from tenon.errors import ExportError
 from tenon.inputs import Array, Input, Rows, count
 from tenon.names import bad_name, is_model_name
@@ -74,14 +76,16 @@ def beside(
         look_at_rows_alone(answers, outputs, sample, function.name)
         extra, policies = made_rows(answers, placed, outputs, content, sample)
         samples += extra
-    refuse(differences(content, placed, outputs, samples), sum(map(len, samples)), what)
+    signature = Signature(placed.inputs, outputs, policies, placed.columns)
+    diagnose = partial(causes, content, placed, signature, samples)
+    refuse(differences(content, placed, outputs, samples), sum(map(len, samples)), what, diagnose)
     return package(
         path,
         name=name,
         task="classification" if any(o.kind == "label" for o in outputs) else "regression",
         description=f"{what}, compared with {function.name if callable(expected) else 'answers that came with it'}",
         model=content,
-        signature=Signature(placed.inputs, outputs, policies, placed.columns),
+        signature=signature,
         samples=samples,
         training=(placed.rows, sample.expected),
         notes=["The truth was given beside the graph."],

@@ -19,6 +19,7 @@ from tenon import samples as rows
 from tenon.bundlefile import Bundle
 from tenon.check import Sample, differences, refuse
 from tenon.convert import convert
+from tenon.diagnose import causes
 from tenon.errors import ExportError, NotLowered
 from tenon.inputs import Array, Frame, Input, as_frame, describe, feeds, take
 from tenon.lowering import Graph, lower
@@ -49,10 +50,10 @@ def export(
     _check_pipeline(pipeline, frame)
     why = "training" if holdout is None else "hold-out"
     draft = _draft(pipeline, frame, held, why)
-    table = differences(
-        draft.model, partial(feeds, draft.signature.inputs), draft.signature.outputs, draft.samples
-    )
-    refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}")
+    signature, feed = draft.signature, partial(feeds, draft.signature.inputs)
+    table = differences(draft.model, feed, signature.outputs, draft.samples)
+    diagnose = partial(causes, draft.model, feed, signature, draft.samples)
+    refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}", diagnose)
     return package(
         Path(path) if path is not None else Path(f"{name}.tenon"),
         name=name,

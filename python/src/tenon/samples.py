@@ -99,9 +99,12 @@ def within_scale(sample: Sample, held: Sample) -> Sample | None:
     """
     kept = np.ones(len(sample), dtype=bool)
     for name, values in sample.expected.items():
-        if values.dtype.kind == "f" and values.ndim == 1:
+        if values.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
-                kept &= ~(np.abs(values) > np.nanmax(np.abs(held.expected[name]), initial=0.0))
+                most = np.nanmax(np.abs(held.expected[name]), initial=0.0)
+                # Probabilities end at 1 wherever those of the hold-out rows do.
+                most = 1.0 if values.ndim == 2 and 0.1 < most <= 1 else most
+                kept &= ~(np.abs(values) > most).reshape(len(values), -1).any(axis=1)
     return choose(sample, np.flatnonzero(kept))
 
 
