@@ -1,4 +1,4 @@
-"""Graphs from elsewhere, with a function as their truth, pushed and proven."""
+"""Graphs beside their truth and quantised ones, pushed and proven."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper
 from serving import Served
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 import tenon
 
@@ -49,3 +53,22 @@ def test_a_frame_over_two_matrices_with_a_function_as_truth(server: Served, tmp_
     with tenon.Client(server.url) as client:
         answers = client.predict("two", X.iloc[5:9])
     assert np.allclose(answers["y"], truth(X.iloc[5:9]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_quantised_bundle_is_proven_by_agreement(server: Served, tmp_path: Path) -> None:
+    X, y = load_digits(return_X_y=True)
+    pipeline = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200)).fit(X[:600], y[:600])
+    bundle = tenon.export(
+        pipeline, X[:600], name="digits-int8", holdout=X[600:1000], path=tmp_path / "d.tenon"
+    )
+    assert tenon.push(bundle, server=server.url).parity == "proven"
+    small = tenon.quantize(bundle, path=tmp_path / "q.tenon")
+    version = tenon.push(small, server=server.url, deploy=True)
+    assert (version.number, version.parity) == (2, "proven")
+    for mine, theirs in zip(small.report, version.report["outputs"], strict=True):
+        assert theirs["tolerance"]["agreement"] == 0.99, "the loosening is shown"
+        assert theirs["tolerance"]["declared"] is True
+        assert theirs["agreement"] == mine.agreement, "the server counts as the kit does"
+    with tenon.Client(server.url) as client:
+        labels = client.predict("digits-int8", X[600:1000])["label"]
+    assert (labels == pipeline.predict(X[600:1000])).mean() >= 0.98
