@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tenon.callables import Function, look_at_rows_alone, made_rows
 from tenon.check import Sample, differences, refuse, session
 from tenon.diagnose import causes
 from tenon.errors import ExportError
-from tenon.inputs import Array, Input, Rows, count
+from tenon.inputs import Array, Frame, Input, Rows, count
 from tenon.names import bad_name, is_model_name
 from tenon.package import package
 from tenon.placing import ELEMS, place
@@ -53,12 +54,24 @@ def bundle(
 
 
 def beside(
-    content: bytes, classes: Mapping[str, list[Any]], X: Any, expected: Any, name: str, path: Path, what: str
+    content: bytes,
+    classes: Mapping[str, list[Any]],
+    X: Any,
+    expected: Any,
+    name: str,
+    path: Path,
+    what: str,
+    held: Frame | None = None,
+    why: str = "hold-out",
 ) -> Bundle:
-    """A model file's content beside its truth; `classes` by output of probabilities, `what` it is called."""
+    """A model file's content beside its truth; `classes` by output of probabilities, `what` it is called.
+
+    `held` are other rows than X to compare, in its form; they need a function as the truth.
+    """
     runner = session(content)
     graph = {o.name: o for o in runner.get_outputs()}
-    placed = place(runner, X, own_types=callable(expected))
+    given = place(runner, X, own_types=callable(expected))
+    placed = given if held is None else replace(given, rows=held)
     function = Function(expected, placed, lambda said: _truth(list(graph), said, classes))
     truth = function.for_all() if callable(expected) else _truth(list(graph), expected, classes)
     outputs = tuple(_output(o, truth[n], classes.get(n)) for n, o in graph.items() if n in truth)
@@ -66,7 +79,7 @@ def beside(
     def typed(said: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
         return {o.name: _typed(o, said[o.name], count(rows)) for o in outputs}
 
-    sample = Sample("hold-out", placed.rows, row_names(placed.rows), typed(truth, placed.rows))
+    sample = Sample(why, placed.rows, row_names(placed.rows), typed(truth, placed.rows))
     samples, policies = [sample], tuple(_policy(placed.rows, i) for i in placed.inputs)
     if callable(expected):
 
@@ -87,7 +100,7 @@ def beside(
         model=content,
         signature=signature,
         samples=samples,
-        training=(placed.rows, sample.expected),
+        training=(given.rows, sample.expected if held is None else typed(function(given.rows), given.rows)),
         notes=["The truth was given beside the graph."],
     )
 

@@ -25,6 +25,7 @@ from tenon.inputs import Array, Frame, Input, as_frame, describe, feeds, take
 from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
 from tenon.names import bad_name, is_model_name
+from tenon.networks import export_network, is_network
 from tenon.package import package
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
 from tenon.truth import answers, describe_outputs
@@ -34,19 +35,33 @@ LISTED = 1000
 
 
 def export(
-    pipeline: Any, X: Any, *, name: str, holdout: Any = None, path: str | os.PathLike[str] | None = None
+    pipeline: Any,
+    X: Any,
+    *,
+    name: str,
+    holdout: Any = None,
+    path: str | os.PathLike[str] | None = None,
+    task: str | None = None,
+    classes: Sequence[Any] | None = None,
 ) -> Bundle:
     """Exports a fitted scikit-learn pipeline as a bundle, checked against the pipeline itself.
 
     `X` is the frame it was trained on [N, k]: its dtypes become the signature, its values the profile. The
     check and the golden set use the rows of `holdout`; without it those of `X`, and the bundle says so.
-    `path` is `<name>.tenon` unless given. Raises ExportError, before anything is written, with a remedy when
-    the pipeline cannot be exported faithfully, and with `.rows` when the graph's answers differ.
+    `path` is `<name>.tenon` unless given. A torch module in eval mode or a Keras model (torch backend) takes the
+    columns of `X` as one float32 matrix and answers `prediction`, or with `task="classification"` and its `classes`
+    `label` and `probabilities`; its own forward pass is the truth. Raises ExportError, before anything is written,
+    with a remedy when the pipeline cannot be exported faithfully, and with `.rows` when the graph's answers differ.
     """
     if not isinstance(name, str) or not is_model_name(name):
         raise ExportError(bad_name(name))
     frame = as_frame(X, "X")
     held = frame if holdout is None else _like(as_frame(holdout, "holdout"), frame)
+    target = Path(path) if path is not None else Path(f"{name}.tenon")
+    if is_network(pipeline):
+        return export_network(pipeline, frame, None if holdout is None else held, name, target, task, classes)
+    if task is not None or classes is not None:
+        raise ExportError("task= and classes= are for networks: a fitted scikit-learn pipeline knows its own")
     _check_pipeline(pipeline, frame)
     why = "training" if holdout is None else "hold-out"
     draft = _draft(pipeline, frame, held, why)
@@ -55,7 +70,7 @@ def export(
     diagnose = partial(causes, draft.model, feed, signature, draft.samples)
     refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}", diagnose)
     return package(
-        Path(path) if path is not None else Path(f"{name}.tenon"),
+        target,
         name=name,
         task="classification" if is_classifier(pipeline) else "regression",
         description=_describe(pipeline),
