@@ -106,6 +106,22 @@ def test_numbers_by_distance_and_vectors_by_direction(outputs: int, asked: Any, 
         tenon.quantize(bundle, path=tmp_path / "r.tenon", agreement=1 - 1e-7)
 
 
+def test_more_rows_are_counted(digits: tenon.Bundle, tmp_path: Path) -> None:
+    fitted = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200)).fit(X[:600], Y[:600])
+    more = X[1000:1200]
+    answers = {"label": fitted.predict(more), "probabilities": fitted.predict_proba(more)}
+    small = tenon.quantize(digits, path=tmp_path / "q.tenon", holdout=(more, answers))
+    assert small.report[0].rows == tenon.quantize(digits, path=tmp_path / "r.tenon").report[0].rows + len(
+        more
+    )
+    wrong = {**answers, "label": (answers["label"] + 1) % 10}
+    with pytest.raises(tenon.ExportError, match=r"label: .* is asked for"):
+        tenon.quantize(digits, path=tmp_path / "s.tenon", holdout=(more, wrong))
+    table = pd.DataFrame({"label": answers["label"]})
+    with pytest.raises(tenon.ExportError, match="no "):
+        tenon.quantize(digits, path=tmp_path / "s.tenon", holdout=(more, table))
+
+
 def test_a_bundle_without_a_truth(digits: tenon.Bundle, tmp_path: Path) -> None:
     with pytest.raises(tenon.TenonError, match="does not exist"):
         tenon.quantize(tmp_path / "none.tenon")

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from tenon import wire
+from tenon.errors import ExportError
 from tenon.inputs import Array
 from tenon.placing import ELEMS
 from tenon.signature import class_keys
@@ -33,6 +36,21 @@ class Golden:
             columns = body["inputs"] if rows is None else _columns(rows)
             said = answer["outputs"] if "outputs" in answer else _columns(answer["predictions"])
             yield self._feeds(columns), {o["name"]: _truth(o, said[o["name"]]) for o in self._outputs}
+
+    def rows(self, X: Any, answers: Any) -> tuple[dict[str, Array], dict[str, Array]]:
+        """More rows with the pipeline's answers (a dict by output, or columns as `Client.predict` has them), alike."""
+        if isinstance(X, pd.DataFrame):
+            columns = {str(c): wire.column(X[c]) for c in X.columns}
+        else:
+            columns = {self._inputs[0]["name"]: wire.column(np.asarray(X))}
+        lacking = [i["name"] for i in self._inputs if i["name"] not in columns]
+        if lacking:
+            raise ExportError(f"the rows in holdout lack the input {lacking[0]!r}: pass them as in a request")
+        said = {o["name"]: _given(o, answers) for o in self._outputs}
+        count = len(next(iter(columns.values())))
+        if any(len(v) != count for v in said.values()):
+            raise ExportError(f"holdout has {count} rows and not as many answers: give one answer a row")
+        return self._feeds(columns), said
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         with gzip.open(self._folder / name, "rt", encoding="utf-8", newline="\n") as lines:
@@ -81,6 +99,23 @@ def _numbers(values: list[Any], kind: str) -> Array:
         read = [_WORDS.get(v, v) if v is None or isinstance(v, str) else v for v in flat.ravel().tolist()]
         return np.array(read, dtype=np.float64).reshape(flat.shape)
     return flat.astype(kind)
+
+
+def _given(output: Mapping[str, Any], answers: Any) -> Array:
+    """One output's answers out of a dict by output, or of columns such as `probabilities.Adelie`."""
+    name = output["name"]
+    parts = (
+        [f"{name}.{k}" for k in class_keys(output["classes"])] if output["kind"] == "probabilities" else []
+    )
+    try:
+        if parts and isinstance(answers, pd.DataFrame):
+            return answers[parts].to_numpy(dtype=np.float64)
+        values = np.asarray(answers[name])
+    except KeyError as e:
+        raise ExportError(
+            f"the answers in holdout have no {e.args[0]!r}: name them as the bundle's outputs"
+        ) from e
+    return values.astype(object if output["type"] == "string" else output["type"])
 
 
 def _truth(output: Mapping[str, Any], said: Any) -> Array:

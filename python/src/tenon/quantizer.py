@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import logging
 import os
@@ -68,6 +69,7 @@ def quantize(
     *,
     path: str | os.PathLike[str] | None = None,
     agreement: float = 0.99,
+    holdout: tuple[Any, Any] | None = None,
 ) -> Quantized:
     """Writes a version of a bundle with 8-bit weights, compared with the ORIGINAL pipeline's golden answers.
 
@@ -77,7 +79,10 @@ def quantize(
     around them stays as it is. Labels, and the likeliest class of probabilities, must agree with the pipeline in the
     share `agreement` of the golden rows; each number must be within `1 - agreement` of the largest answer, and a
     vector's cosine at least `agreement`. ExportError gives the figures otherwise, and nothing is written. The
-    tolerance stands in the new signature, so that a server holds the version to it and shows it. `path` is
+    tolerance stands in the new signature, so that a server holds the version to it and shows it.
+
+    `holdout` are more rows to count, as (X, answers): a DataFrame or array in the form of requests, and what the
+    original pipeline answers, as a dict by output or a DataFrame in the form of `Client.predict`. `path` is
     `<name>-int8.tenon` unless given. Trees gain nothing by it and are refused.
     """
     source = Path(bundle.path if isinstance(bundle, Bundle) else bundle)
@@ -98,7 +103,7 @@ def quantize(
         after = quantized_model(before, name)
         signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
         signature["outputs"] = [{**o, "tolerance": _asked(o, agreement)} for o in signature["outputs"]]
-        report = _report(after, signature, folder)
+        report = _report(after, signature, folder, holdout)
         if not all(a.passed for a in report):
             raise ExportError(
                 f"the quantised {name!r} does not agree with the pipeline as asked, so nothing was written: "
@@ -198,12 +203,15 @@ def _asked(output: Mapping[str, Any], agreement: float) -> dict[str, float]:
     return {"rel": 0.0, "abs": round(1 - agreement, 12)}
 
 
-def _report(model: bytes, signature: Mapping[str, Any], folder: Path) -> list[Agreement]:
-    """By output, how the answers to all golden bodies agree with the pipeline's."""
+def _report(
+    model: bytes, signature: Mapping[str, Any], folder: Path, holdout: tuple[Any, Any] | None
+) -> list[Agreement]:
+    """By output, how the answers to all golden bodies, and to more rows, agree with the pipeline's."""
     runner, outputs = session(model), signature["outputs"]
     got: dict[str, list[Array]] = {o["name"]: [] for o in outputs}
     want: dict[str, list[Array]] = {o["name"]: [] for o in outputs}
-    for feeds, said in Golden(folder, signature, runner):
+    golden = Golden(folder, signature, runner)
+    for feeds, said in itertools.chain(golden, [] if holdout is None else [golden.rows(*holdout)]):
         answers = runner.run([o.get("from", o["name"]) for o in outputs], feeds)
         for o, values in zip(outputs, answers, strict=True):
             truth = said[o["name"]]
