@@ -33,6 +33,10 @@ check: ## lint, vet, layers, Go tests with the race detector
 test: ## check, then the Python tests and end to end; what CI runs
 	@scripts/phases tools build lint vet cross tidy race python e2e
 
+.PHONY: test-torch
+test-torch: # the long form for torch and Keras, in an environment of its own (5 GB)
+	@scripts/test-torch
+
 format: $(LINT) ## write Go and Python files as the linters want them
 	$(LINT) fmt
 	$(VENV)/bin/ruff format --exclude '*.md' --config python/pyproject.toml python models

@@ -123,7 +123,8 @@ class Reader:
         for answer in self.answers.values():
             for name, values in self._said(answer).items():
                 lists = values.values() if isinstance(values, dict) else [values]
-                for v in (v for part in lists for v in part if isinstance(v, float)):
+                flat = np.array([*lists], dtype=object).ravel()
+                for v in (v for v in flat if isinstance(v, float)):
                     scales[name] = max(scales.get(name, 0.0), abs(v))
         return {name: scale or 1.0 for name, scale in scales.items()}
 

@@ -49,14 +49,16 @@ def classifier(penguins: Any) -> Any:
     return make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(X, y)
 
 
-def refused(pipeline: Any, X: Any, holdout: Any, tmp_path: Path) -> tenon.ExportError:
-    """The refusal: it names rows of the hold-out frame, in its text and in .rows, and nothing is written."""
+def refused(pipeline: Any, X: Any, holdout: Any, tmp_path: Path, cause: str) -> tenon.ExportError:
+    """The refusal: it names the cause and rows of the hold-out frame, and nothing is written."""
     with pytest.raises(tenon.ExportError) as caught:
         tenon.export(pipeline, X, name="wrong", holdout=holdout, path=tmp_path / "wrong.tenon")
     table = caught.value.rows
     assert list(table.columns) == ["row", "why", "batch", "output", "expected", "got", "distance"]
     assert repr(table["row"].iloc[0]) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+    assert [c.code for c in caught.value.causes] == [cause]
+    assert caught.value.causes[0].detail in str(caught.value)
     return caught.value
 
 
@@ -66,7 +68,7 @@ def test_two_columns_swapped(penguins: Any, plant: Plant, tmp_path: Path) -> Non
 
     X, _ = penguins
     plant(StandardScaler, swapped)
-    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path)
+    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path, "columns-swapped")
     named = set(error.rows.query("why == 'hold-out'")["row"])
     assert named == set(X.index[200:]), "every hold-out row differs and is named by its index"
 
@@ -85,7 +87,7 @@ def test_float32_scaler_before_the_forest(plant: Plant, tmp_path: Path) -> None:
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     pipeline = make_pipeline(StandardScaler(), RandomForestRegressor(30, random_state=0)).fit(X, y)
     plant(StandardScaler, lambda rule: _in_float32(single(rule)))
-    error = refused(pipeline, X, X.iloc[300:], tmp_path)
+    error = refused(pipeline, X, X.iloc[300:], tmp_path, "rounded-to-float32")
     assert "boundary" in set(error.rows["why"]), "rows at thresholds are what finds this one"
     assert error.rows["row"].astype(str).str.contains("threshold").any()
 
@@ -110,7 +112,7 @@ def test_category_map_shifted_by_one(penguins: Any, monkeypatch: pytest.MonkeyPa
     right = encode.category_table
     monkeypatch.setattr(encode, "category_table", lambda fitted, j: np.roll(right(fitted, j)[:-1], 1, axis=0))
     X, _ = penguins
-    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path)
+    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path, "categories-permuted")
     assert len(set(error.rows.query("why == 'hold-out'")["row"])) > 100
 
 
@@ -122,7 +124,7 @@ def test_class_labels_permuted(penguins: Any, monkeypatch: pytest.MonkeyPatch, t
         lambda g, index, classes, elem: right(g, index, np.roll(np.asarray(classes), 1), elem),
     )
     X, _ = penguins
-    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path)
+    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path, "labels-permuted")
     assert set(error.rows["output"]) == {"label"}
     assert set(error.rows["distance"]) == {1.0}
 
@@ -138,14 +140,14 @@ def test_probabilities_of_the_wrong_classes(penguins: Any, plant: Plant, tmp_pat
 
     X, _ = penguins
     plant(LogisticRegression, permuted)
-    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path)
+    error = refused(classifier(penguins), X, X.iloc[200:], tmp_path, "classes-permuted")
     assert "probabilities.Adelie" in set(error.rows["output"])
 
 
 def test_imputer_dropped(penguins: Any, plant: Plant, tmp_path: Path) -> None:
     X, _ = penguins
     plant(SimpleImputer, lambda rule: lambda fitted, columns, g: columns)
-    error = refused(classifier(penguins), X, X.iloc[:20], tmp_path)
+    error = refused(classifier(penguins), X, X.iloc[:20], tmp_path, "missing-differs")
     assert 3 in set(error.rows["row"]), "row 3 is the one without measurements"
 
 
@@ -162,4 +164,4 @@ def test_thresholds_rounded_to_float32(monkeypatch: pytest.MonkeyPatch, tmp_path
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     pipeline = make_pipeline(StandardScaler(), RandomForestRegressor(30, random_state=0)).fit(X, y)
     monkeypatch.setattr(trees, "_shape", rounded)
-    assert "boundary" in set(refused(pipeline, X, X.iloc[300:], tmp_path).rows["why"])
+    assert "boundary" in set(refused(pipeline, X, X.iloc[300:], tmp_path, "rounded-to-float32").rows["why"])

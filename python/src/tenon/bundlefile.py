@@ -92,6 +92,34 @@ def as_tar(path: Path) -> Iterator[Path]:
         yield packed
 
 
+def extract(path: Path, folder: Path) -> dict[str, Any]:
+    """Writes the files that a bundle's manifest lists into a folder; the manifest, and its digest as `digest`.
+
+    TenonError for a file that is absent or of another digest.
+    """
+    bundle = open_bundle(path)
+    with as_tar(path) as packed, tarfile.open(packed, mode="r:") as tar:
+        members = {m.name.removeprefix("./"): m for m in tar if m.isreg()}
+        head: dict[str, Any] = json.loads(_content(tar, members, MANIFEST))
+        for name, described in head["files"].items():
+            content = _content(tar, members, name)
+            if hashlib.sha256(content).hexdigest() != described["sha256"]:
+                raise TenonError(f"{name} in {path} is not what the manifest says: export the bundle again")
+            target = folder / name
+            if folder.resolve() not in target.resolve().parents:
+                raise TenonError(f"{path} names the file {name!r}, which leads out of the bundle")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return {**head, "digest": bundle.digest}
+
+
+def _content(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
+    content = tar.extractfile(members[name]) if name in members else None
+    if content is None:
+        raise TenonError(f"the bundle lacks the file {name} that its manifest lists: export it again")
+    return content.read()
+
+
 def _write_tar(out: BinaryIO | Any, manifest: bytes, folder: Path, names: list[str]) -> None:
     with (
         tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar,

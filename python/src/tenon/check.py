@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -13,6 +13,9 @@ import pandas as pd
 from tenon.errors import ROW_COLUMNS, ExportError
 from tenon.inputs import Array, Rows
 from tenon.signature import EXACT, Output, class_keys
+
+if TYPE_CHECKING:
+    from tenon.diagnose import Cause
 
 SMALL_RUNS = 250
 """Rows that are also run alone, in pairs and in sevens; every row runs in the large batch."""
@@ -96,8 +99,10 @@ def scale_of(outputs: Sequence[Output], samples: Sequence[Sample]) -> dict[str, 
     return scales
 
 
-def refuse(table: pd.DataFrame, rows: int, what: str) -> None:
-    """ExportError naming the rows, if any value differs."""
+def refuse(
+    table: pd.DataFrame, rows: int, what: str, diagnose: Callable[[], Sequence[Cause]] = tuple
+) -> None:
+    """ExportError naming the rows, if any value differs, below what `diagnose` says that it probably is."""
     if table.empty:
         return
     bad = table.drop_duplicates("row")
@@ -106,9 +111,13 @@ def refuse(table: pd.DataFrame, rows: int, what: str) -> None:
         for r in bad.head(SHOWN).itertuples()
     )
     more = f"; and {len(bad) - SHOWN} more in .rows" if len(bad) > SHOWN else ""
+    causes = diagnose()
+    said = "".join(f"\n  {c.detail}" for c in causes)
+    said = f".{said}\nRows: " if said else ": "
     raise ExportError(
-        f"{what} differs from the pipeline on {len(bad)} of {rows} rows, so nothing was written: {shown}{more}",
+        f"{what} differs from the pipeline on {len(bad)} of {rows} rows, so nothing was written{said}{shown}{more}",
         rows=table,
+        causes=causes,
     )
 
 

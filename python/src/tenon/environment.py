@@ -20,6 +20,8 @@ PACKAGES = (
     "scipy",
     "pandas",
     "protobuf",
+    "torch",
+    "keras",
 )
 
 

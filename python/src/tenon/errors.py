@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tenon import report as reports
+
+if TYPE_CHECKING:
+    from tenon.diagnose import Cause
 
 
 class TenonError(Exception):
@@ -18,12 +22,15 @@ class ExportError(TenonError):
 
     `rows` has one line for each value that differs: `row` (its name in the frame), `why` (the kind of
     row), `batch` (rows in the run), `output`, `expected`, `got` and `distance`. It is empty when the
-    pipeline was refused before anything was compared.
+    pipeline was refused before anything was compared. `causes` is what the differences probably are, best
+    first, each with `code`, `detail` (a sentence), `columns`, `explains` and `of`; empty where nothing that was
+    tried explains them.
     """
 
-    def __init__(self, message: str, rows: pd.DataFrame | None = None) -> None:
+    def __init__(self, message: str, rows: pd.DataFrame | None = None, causes: Sequence[Cause] = ()) -> None:
         super().__init__(message)
         self.rows: pd.DataFrame = pd.DataFrame(columns=ROW_COLUMNS) if rows is None else rows
+        self.causes: list[Cause] = list(causes)
 
 
 class NotLowered(TenonError):

@@ -19,11 +19,13 @@ from tenon import samples as rows
 from tenon.bundlefile import Bundle
 from tenon.check import Sample, differences, refuse
 from tenon.convert import convert
+from tenon.diagnose import causes
 from tenon.errors import ExportError, NotLowered
 from tenon.inputs import Array, Frame, Input, as_frame, describe, feeds, take
 from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
 from tenon.names import bad_name, is_model_name
+from tenon.networks import export_network, is_network
 from tenon.package import package
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
 from tenon.truth import answers, describe_outputs
@@ -33,28 +35,42 @@ LISTED = 1000
 
 
 def export(
-    pipeline: Any, X: Any, *, name: str, holdout: Any = None, path: str | os.PathLike[str] | None = None
+    pipeline: Any,
+    X: Any,
+    *,
+    name: str,
+    holdout: Any = None,
+    path: str | os.PathLike[str] | None = None,
+    task: str | None = None,
+    classes: Sequence[Any] | None = None,
 ) -> Bundle:
     """Exports a fitted scikit-learn pipeline as a bundle, checked against the pipeline itself.
 
     `X` is the frame it was trained on [N, k]: its dtypes become the signature, its values the profile. The
     check and the golden set use the rows of `holdout`; without it those of `X`, and the bundle says so.
-    `path` is `<name>.tenon` unless given. Raises ExportError, before anything is written, with a remedy when
-    the pipeline cannot be exported faithfully, and with `.rows` when the graph's answers differ.
+    `path` is `<name>.tenon` unless given. A torch module in eval mode or a Keras model (torch backend) takes the
+    columns of `X` as one float32 matrix and answers `prediction`, or with `task="classification"` and its `classes`
+    `label` and `probabilities`; its own forward pass is the truth. Raises ExportError, before anything is written,
+    with a remedy when the pipeline cannot be exported faithfully, and with `.rows` when the graph's answers differ.
     """
     if not isinstance(name, str) or not is_model_name(name):
         raise ExportError(bad_name(name))
     frame = as_frame(X, "X")
     held = frame if holdout is None else _like(as_frame(holdout, "holdout"), frame)
+    target = Path(path) if path is not None else Path(f"{name}.tenon")
+    if is_network(pipeline):
+        return export_network(pipeline, frame, None if holdout is None else held, name, target, task, classes)
+    if task is not None or classes is not None:
+        raise ExportError("task= and classes= are for networks: a fitted scikit-learn pipeline knows its own")
     _check_pipeline(pipeline, frame)
     why = "training" if holdout is None else "hold-out"
     draft = _draft(pipeline, frame, held, why)
-    table = differences(
-        draft.model, partial(feeds, draft.signature.inputs), draft.signature.outputs, draft.samples
-    )
-    refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}")
+    signature, feed = draft.signature, partial(feeds, draft.signature.inputs)
+    table = differences(draft.model, feed, signature.outputs, draft.samples)
+    diagnose = partial(causes, draft.model, feed, signature, draft.samples)
+    refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}", diagnose)
     return package(
-        Path(path) if path is not None else Path(f"{name}.tenon"),
+        target,
         name=name,
         task="classification" if is_classifier(pipeline) else "regression",
         description=_describe(pipeline),
@@ -101,7 +117,7 @@ def _draft(pipeline: Any, frame: Frame, held: Frame, why: str) -> Draft:
         rows.all_missing(truth, inputs, held, allowed),
         rows.threshold_sample(truth, inputs, held, notes.thresholds),
     ]
-    kept = [_servable(s, inputs, policies, sample) for s in made if s is not None]
+    kept = [servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
     return Draft(model, Signature(inputs, outputs, policies), everything, training, remarks)
 
@@ -154,7 +170,7 @@ def _typed(column: Input, category: Any) -> Any:
     return int(category) if column.is_integer else category
 
 
-def _servable(
+def servable(
     sample: Sample, inputs: Sequence[Input], policies: Sequence[Policy], held: Sample
 ) -> Sample | None:
     """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""

@@ -50,7 +50,7 @@ def edge_samples(
     Rows that the pipeline itself refuses are left out; the second result names the classes that it answers
     for, as (why, input): what the signature then allows.
     """
-    edits = [e for n, i in enumerate(inputs) for e in _edges(n, i, base)]
+    edits = edges(inputs, base)
     samples, answered = [], set()
     for why in dict.fromkeys(e.why for e in edits):
         mine = [e for e in edits if e.why == why]
@@ -61,6 +61,11 @@ def edge_samples(
         if sample is not None:
             samples.append(sample)
     return samples, answered
+
+
+def edges(inputs: Sequence[Input], base: Frame) -> list[Edit]:
+    """The edge classes of all inputs, each as one changed cell."""
+    return [e for n, i in enumerate(inputs) for e in _edges(n, i, base)]
 
 
 def threshold_sample(
@@ -94,9 +99,12 @@ def within_scale(sample: Sample, held: Sample) -> Sample | None:
     """
     kept = np.ones(len(sample), dtype=bool)
     for name, values in sample.expected.items():
-        if values.dtype.kind == "f" and values.ndim == 1:
+        if values.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
-                kept &= ~(np.abs(values) > np.nanmax(np.abs(held.expected[name]), initial=0.0))
+                most = np.nanmax(np.abs(held.expected[name]), initial=0.0)
+                # Probabilities end at 1 wherever those of the hold-out rows do.
+                most = 1.0 if values.ndim == 2 and 0.1 < most <= 1 else most
+                kept &= ~(np.abs(values) > most).reshape(len(values), -1).any(axis=1)
     return choose(sample, np.flatnonzero(kept))
 
 
@@ -195,7 +203,8 @@ def _integer_range(column: Input) -> tuple[int, int]:
     limits = np.iinfo(column.type)
     if column.elem in ("int64", "uint64"):
         return int(limits.min), int(limits.max)
-    return max(int(limits.min), -(2**53)), min(int(limits.max), 2**53)
+    most = 2 ** (np.finfo(column.elem).nmant + 1) if column.elem.startswith("float") else int(limits.max)
+    return max(int(limits.min), -most), min(int(limits.max), most)
 
 
 def _values(column: Input, base: Frame, element: int | None) -> Array:

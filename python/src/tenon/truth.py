@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 
 from tenon.errors import ExportError
-from tenon.inputs import Array, Frame, count
+from tenon.inputs import Array, Frame, Rows, count
 from tenon.signature import Output
 
 
@@ -95,6 +95,6 @@ def _last(pipeline: Any) -> str:
     return type(steps[-1][1] if steps else pipeline).__name__
 
 
-def row_names(frame: Frame) -> list[Any]:
+def row_names(frame: Rows) -> list[Any]:
     """How a person finds the rows again: the DataFrame's index, or positions."""
     return frame.index.tolist() if isinstance(frame, pd.DataFrame) else list(range(count(frame)))
