@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 import tenon
 from reader import Reader
 from tenon import golden, profile
-from tenon.check import Sample
+from tenon.compare import Sample
 from tenon.inputs import Input
 from tenon.signature import Output
 

@@ -1,6 +1,7 @@
 """tenon's Python kit: export a fitted pipeline exactly, push it, and predict from a DataFrame.
 
-`export` writes a bundle only if the graph in it answers as the pipeline does; `bundle` does the same for any
+`export` writes a bundle only if the graph in it answers as the pipeline does, and `check` says beforehand what it
+would say; `bundle` does the same for any
 `.onnx` beside its truth; `push` brings a bundle to a server; `Client` asks one.
 """
 
@@ -8,20 +9,26 @@ from __future__ import annotations
 
 from tenon.bare import bundle
 from tenon.bundlefile import Bundle
+from tenon.checked import Check
 from tenon.client import Client
-from tenon.errors import ExportError, ParityError, ServerError, TenonError
-from tenon.exporter import export
+from tenon.errors import ExportError, Finding, ParityError, ServerError, TenonError, TenonWarning
+from tenon.exporting import export
+from tenon.lint import check
 from tenon.upload import Version, push
 
 __all__ = [
     "Bundle",
+    "Check",
     "Client",
     "ExportError",
+    "Finding",
     "ParityError",
     "ServerError",
     "TenonError",
+    "TenonWarning",
     "Version",
     "bundle",
+    "check",
     "export",
     "push",
 ]

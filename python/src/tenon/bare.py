@@ -12,7 +12,7 @@ import onnx
 import pandas as pd
 
 from tenon.bundlefile import Bundle
-from tenon.check import Sample, differences, refuse, session
+from tenon.compare import Sample, differences, refuse, session
 from tenon.errors import ExportError
 from tenon.inputs import SENTINEL, Array, Input, Rows
 from tenon.names import bad_name, is_model_name

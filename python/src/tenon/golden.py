@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tenon import wire
-from tenon.check import Sample
+from tenon.compare import Sample
 from tenon.inputs import Array, Input, take
 from tenon.samples import choose
 from tenon.signature import Output

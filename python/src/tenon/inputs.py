@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tenon.errors import ExportError
+from tenon.errors import ExportError, Finding
 
 Array: TypeAlias = npt.NDArray[Any]
 Frame: TypeAlias = "pd.DataFrame | Array"
@@ -80,16 +82,15 @@ class Input:
 def as_frame(X: Any, what: str) -> Frame:
     """`X` as a DataFrame or a 2-D array; ExportError says what to pass instead of anything else."""
     if isinstance(X, pd.DataFrame):
-        _check_column_names(X, what)
+        said = _column_name_faults(X, what)
+        if said:
+            faults = [Finding("column-name", what, *sentence.rsplit(": ", 1)) for sentence in said]
+            raise ExportError("\n".join(said), findings=faults)
         frame: Frame = X
     elif isinstance(X, pd.Series):
         raise ExportError(f"{what} is a Series: pass a DataFrame, for a single column X[['column']]")
     else:
-        frame = np.asarray(X)
-        if frame.ndim != 2:
-            raise ExportError(
-                f"{what} has {frame.ndim} dimension(s): pass a DataFrame or an array of rows by columns"
-            )
+        frame = _as_array(X, what)
     if len(frame) == 0:
         raise ExportError(f"{what} has no rows: pass the frame that the pipeline was fitted on")
     if frame.shape[1] == 0:
@@ -97,14 +98,52 @@ def as_frame(X: Any, what: str) -> Frame:
     return frame
 
 
+def _as_array(X: Any, what: str) -> Array:
+    if X is None or isinstance(X, (str, bytes, Mapping)) or callable(X) or hasattr(X, "toarray"):
+        kind = "None" if X is None else f"a {type(X).__name__}"
+        raise ExportError(f"{what} is {kind}: pass the DataFrame or array that the pipeline was fitted on")
+    try:
+        frame = np.asarray(X)
+    except ValueError as e:
+        raise ExportError(
+            f"{what} is a {type(X).__name__} whose rows differ in length: pass a DataFrame or an array"
+        ) from e
+    if frame.ndim != 2:
+        raise ExportError(
+            f"{what} has {frame.ndim} dimension(s): pass a DataFrame or an array of rows by columns"
+        )
+    return frame
+
+
 def describe(X: Frame, holdout: Frame) -> tuple[Input, ...]:
     """The logical inputs of a training frame; ExportError for a column that cannot be served faithfully."""
-    if isinstance(X, pd.DataFrame):
-        assert isinstance(holdout, pd.DataFrame)
-        found = [_column(f"in_{i}", key, X[key], holdout[key]) for i, key in enumerate(X.columns)]
-        return tuple(found)
-    assert isinstance(holdout, np.ndarray)
-    return (_matrix(X, holdout),)
+    found = examine_columns(X, holdout)
+    for one in found:
+        if isinstance(one, ExportError):
+            raise one
+    return tuple(one for one in found if isinstance(one, Input))
+
+
+def examine_columns(X: Frame, holdout: Frame) -> list[Input | ExportError]:
+    """For each column (an array is one) its logical input, or why it cannot be served faithfully."""
+    if isinstance(X, np.ndarray):
+        assert isinstance(holdout, np.ndarray)
+        array, other = X, holdout
+        return [_or_error(partial(_matrix, array, other))]
+    assert isinstance(holdout, pd.DataFrame)
+    frame, held = X, holdout
+
+    def one(number: int, key: Any) -> Input:
+        return _column(f"in_{number}", key, frame[key], held[key])
+
+    return [_or_error(partial(one, number, key)) for number, key in enumerate(frame.columns)]
+
+
+def _or_error(made: Callable[[], Input]) -> Input | ExportError:
+    try:
+        return made()
+    except ExportError as e:
+        return e
 
 
 def feeds(inputs: Sequence[Input], frame: Rows) -> dict[str, Array]:
@@ -150,23 +189,21 @@ def count(frame: Rows) -> int:
     return len(next(iter(frame.values()))) if isinstance(frame, dict) else len(frame)
 
 
-def _check_column_names(X: pd.DataFrame, what: str) -> None:
+def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
+    """A sentence for each name that a request cannot carry."""
     if isinstance(X.columns, pd.MultiIndex):
-        raise ExportError(f"{what} has column names of several levels: flatten them and fit again")
+        return [f"{what} has column names of several levels: flatten them and fit again"]
     names = [str(c) for c in X.columns]
-    twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise ExportError(
-            f"{what} has two columns called {twice[0]!r}: rename one, since requests name columns"
-        )
+    twice = [name for name, times in Counter(names).items() if times > 1]
     unseen = [n for n in names if not _is_unicode(n) or _CONTROL.search(n) or len(n.encode()) > LONGEST_NAME]
-    if unseen:
-        raise ExportError(
-            f"{what} has the column name {unseen[0][:64]!r}, with control characters or over {LONGEST_NAME} bytes: "
-            "rename it"
-        )
+    said = [f"{what} has two columns called {n!r}: rename one, since requests name columns" for n in twice]
+    said += [
+        f"{what} has the column name {n[:64]!r}, with control characters or over {LONGEST_NAME} bytes: rename it"
+        for n in unseen
+    ]
     if "" in names:
-        raise ExportError(f"{what} has a column whose name is empty: name it, since requests name columns")
+        said.append(f"{what} has a column whose name is empty: name it, since requests name columns")
+    return said
 
 
 def _is_unicode(text: str) -> bool:

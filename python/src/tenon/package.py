@@ -11,7 +11,7 @@ from typing import Any
 
 from tenon import golden
 from tenon.bundlefile import Bundle, write
-from tenon.check import Sample
+from tenon.compare import Sample
 from tenon.environment import environment, kit
 from tenon.inputs import Array, Rows
 from tenon.profile import profile

@@ -1,94 +1,61 @@
-"""`tenon.export`: a fitted pipeline becomes a bundle, if its graph answers as it does; otherwise nothing is written."""
+"""The draft of an export: the graph, the signature, and the rows with the pipeline's answers, not compared yet."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
 from tenon import samples as rows
-from tenon.bundlefile import Bundle
-from tenon.check import Sample, differences, refuse
+from tenon.compare import Sample, answers_apart
 from tenon.convert import convert
-from tenon.errors import ExportError, NotLowered
-from tenon.inputs import Array, Frame, Input, as_frame, describe, feeds, take
+from tenon.errors import ExportError, Finding, NotLowered
+from tenon.inputs import Array, Frame, Input, take
 from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
-from tenon.names import bad_name, is_model_name
-from tenon.package import package
+from tenon.samples import Truth, no_answer
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
-from tenon.truth import answers, describe_outputs
+from tenon.truth import answers, describe_outputs, row_names
 
+RANDOM_ROWS = 500
+"""Rows that are predicted twice, to find what is random."""
 LISTED = 1000
 """Categories that are listed for information; a domain that refuses others is listed whole."""
-
-
-def export(
-    pipeline: Any, X: Any, *, name: str, holdout: Any = None, path: str | os.PathLike[str] | None = None
-) -> Bundle:
-    """Exports a fitted scikit-learn pipeline as a bundle, checked against the pipeline itself.
-
-    `X` is the frame it was trained on [N, k]: its dtypes become the signature, its values the profile. The
-    check and the golden set use the rows of `holdout`; without it those of `X`, and the bundle says so.
-    `path` is `<name>.tenon` unless given. Raises ExportError, before anything is written, with a remedy when
-    the pipeline cannot be exported faithfully, and with `.rows` when the graph's answers differ.
-    """
-    if not isinstance(name, str) or not is_model_name(name):
-        raise ExportError(bad_name(name))
-    frame = as_frame(X, "X")
-    held = frame if holdout is None else _like(as_frame(holdout, "holdout"), frame)
-    _check_pipeline(pipeline, frame)
-    why = "training" if holdout is None else "hold-out"
-    draft = _draft(pipeline, frame, held, why)
-    table = differences(
-        draft.model, partial(feeds, draft.signature.inputs), draft.signature.outputs, draft.samples
-    )
-    refuse(table, sum(map(len, draft.samples)), f"the graph of {name!r}")
-    return package(
-        Path(path) if path is not None else Path(f"{name}.tenon"),
-        name=name,
-        task="classification" if is_classifier(pipeline) else "regression",
-        description=_describe(pipeline),
-        model=draft.model,
-        signature=draft.signature,
-        samples=draft.samples,
-        training=(frame, draft.training),
-        notes=draft.remarks,
-    )
 
 
 @dataclass(frozen=True)
 class Draft:
     """An export that has not been checked yet."""
 
+    frame: Frame
+    """The training frame."""
     model: bytes
     signature: Signature
     samples: list[Sample]
     training: Mapping[str, Array]
     remarks: list[str]
+    converted: str | None = None
+    """Why a converter was asked, if one was."""
 
 
-def _draft(pipeline: Any, frame: Frame, held: Frame, why: str) -> Draft:
-    inputs = describe(frame, held)
+def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, why: str) -> Draft:
+    """The draft of an export; ExportError where the pipeline does not answer or no graph can be made."""
     outputs = _outputs(pipeline, frame)
     truth = partial(answers, pipeline, outputs)
+    refuse_random(truth, outputs, held, why)
     sample = rows.holdout_sample(truth, held, why)
     training = sample.expected if held is frame else rows.holdout_sample(truth, frame, "training").expected
     remarks = [f"Golden rows: {len(held)} {why} rows and rows at thresholds and edges."]
+    converted = None
     try:
         graph = lower(pipeline, inputs, outputs)
     except NotLowered as e:
         model, inputs, outputs = convert(pipeline, inputs, outputs, str(e))
-        notes = Notes()
+        notes, converted = Notes(), str(e)
         remarks.append(f"Converted by skl2onnx, with its tolerances: {e}.")
     else:
         model, notes = graph.model(), graph.notes
@@ -103,16 +70,16 @@ def _draft(pipeline: Any, frame: Frame, held: Frame, why: str) -> Draft:
     ]
     kept = [_servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
-    return Draft(model, Signature(inputs, outputs, policies), everything, training, remarks)
+    return Draft(frame, model, Signature(inputs, outputs, policies), everything, training, remarks, converted)
 
 
 def _outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
     try:
         return describe_outputs(pipeline, take(frame, slice(0, 8)))
-    except ExportError:
-        raise
+    except ExportError as e:
+        raise ExportError(str(e), findings=[Finding.of(e, "outputs")]) from e
     except Exception as e:
-        raise ExportError(f"the pipeline does not answer for its own training rows: {e}") from e
+        raise no_answer("training", e) from e
 
 
 def _tolerance(output: Output, graph: Graph) -> Output:
@@ -171,7 +138,7 @@ def _servable(
     return rows.choose(kept, np.flatnonzero(good))
 
 
-def _like(held: Frame, frame: Frame) -> Frame:
+def like(held: Frame, frame: Frame) -> Frame:
     """The hold-out frame with the training frame's columns, order and dtypes; ExportError if it has others."""
     if isinstance(frame, np.ndarray) or isinstance(held, np.ndarray):
         if type(held) is not type(frame) or held.shape[1] != frame.shape[1] or held.dtype != frame.dtype:
@@ -179,56 +146,52 @@ def _like(held: Frame, frame: Frame) -> Frame:
                 "holdout is not of X's kind, width and dtype: pass rows split off the same frame"
             )
         return held
-    other = set(held.columns) ^ set(frame.columns)
-    if other:
-        raise ExportError(
-            f"holdout and X differ in the column {min(map(str, other))!r}: pass rows split off the same frame"
+    found = [
+        Finding(
+            "holdout",
+            str(c),
+            f"holdout and X differ in the column {str(c)!r}",
+            "pass rows split off the same frame",
         )
-    for column in frame.columns:
-        if held[column].dtype != frame[column].dtype:
-            raise ExportError(
-                f"column {str(column)!r} is {frame[column].dtype} in X and {held[column].dtype} in holdout: "
-                "give it one dtype"
-            )
+        for c in sorted(set(held.columns) ^ set(frame.columns), key=str)
+    ]
+    found += [
+        Finding(
+            "holdout",
+            str(c),
+            f"column {str(c)!r} is {frame[c].dtype} in X and {held[c].dtype} in holdout",
+            "give it one dtype",
+        )
+        for c in frame.columns
+        if c in held.columns and held[c].dtype != frame[c].dtype
+    ]
+    if found:
+        raise ExportError("\n".join(map(str, found)), findings=found)
     return held[list(frame.columns)]
 
 
-def _check_pipeline(pipeline: Any, frame: Frame) -> None:
-    if isinstance(pipeline, type) or not hasattr(pipeline, "predict"):
-        raise ExportError(f"{pipeline!r} does not predict: pass a fitted scikit-learn pipeline")
+def refuse_random(truth: Truth, outputs: Sequence[Output], held: Frame, why: str) -> None:
+    """ExportError with the rows, if two predictions of the same rows differ."""
+    frame = take(held, slice(0, RANDOM_ROWS))
     try:
-        check_is_fitted(pipeline)
-    except NotFittedError as e:
-        raise ExportError("the pipeline is not fitted: call pipeline.fit(X, y) before tenon.export") from e
-    except TypeError as e:
-        raise ExportError(f"{type(pipeline).__name__} is no scikit-learn estimator: {_BRING}") from e
-    expected = getattr(pipeline, "feature_names_in_", None)
-    if expected is not None:
-        _check_columns([str(c) for c in expected], frame)
-    count = getattr(pipeline, "n_features_in_", frame.shape[1])
-    if count != frame.shape[1]:
-        raise ExportError(
-            f"X has {frame.shape[1]} columns, the pipeline was fitted on {count}: pass the training frame"
-        )
-
-
-_BRING = "bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
-
-
-def _check_columns(expected: list[str], frame: Frame) -> None:
-    if not isinstance(frame, pd.DataFrame):
-        raise ExportError("the pipeline was fitted on a DataFrame, X is an array: pass the training frame")
-    got = [str(c) for c in frame.columns]
-    if got == expected:
+        first, second = truth(frame), truth(frame)
+    except Exception as e:
+        raise no_answer(why, e) from e
+    # As far apart as sums in another order are: forests add up in several threads.
+    near = [replace(o, tolerance=None if o.kind == "label" else LOWERED) for o in outputs]
+    table = answers_apart(near, Sample(why, frame, row_names(frame), first), second)
+    if table.empty:
         return
-    lacking, extra = [c for c in expected if c not in got], [c for c in got if c not in expected]
-    said = [f"lacks {lacking[0]!r}"] if lacking else []
-    said += [f"has {extra[0]!r} besides"] if extra else []
-    raise ExportError(
-        f"X {' and '.join(said) or 'has another order of columns'} than at fit: pass the training frame"
+    found = Finding(
+        "random",
+        "",
+        f"the pipeline gives other answers when it is asked again: {table['row'].nunique()} of {len(frame)} rows "
+        f"differ, the first is row {table['row'].iloc[0]!r}",
+        "take out what is random at predict, or give it a fixed random_state that transform uses too",
     )
+    raise ExportError(str(found), rows=table, findings=[found])
 
 
-def _describe(pipeline: Any) -> str:
+def description(pipeline: Any) -> str:
     steps = [step for _, step in getattr(pipeline, "steps", [("", pipeline)])]
     return " → ".join(type(s).__name__ for s in steps if s is not None and not isinstance(s, str))
