@@ -182,11 +182,13 @@ def refuse_random(truth: Truth, outputs: Sequence[Output], held: Frame, why: str
     table = answers_apart(near, Sample(why, frame, row_names(frame), first), second)
     if table.empty:
         return
+    apart = set(table["row"])
+    first_row = next(name for name in row_names(frame) if name in apart)
     found = Finding(
         "random",
         "",
-        f"the pipeline gives other answers when it is asked again: {table['row'].nunique()} of {len(frame)} rows "
-        f"differ, the first is row {table['row'].iloc[0]!r}",
+        f"the pipeline gives other answers when it is asked again: {len(apart)} of {len(frame)} rows "
+        f"differ, the first is row {first_row!r}",
         "take out what is random at predict, or give it a fixed random_state that transform uses too",
     )
     raise ExportError(str(found), rows=table, findings=[found])
