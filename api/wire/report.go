@@ -25,6 +25,9 @@ type Report struct {
 	Outputs    []OutputReport `json:"outputs"`
 	// Worst lists rows beyond tolerance, worst first, at most 20.
 	Worst []RowReport `json:"worst"`
+	// Coverage is what the golden rows reach, as the bundle's
+	// golden/coverage.json says: categories, bins, leaves of trees.
+	Coverage json.RawMessage `json:"coverage,omitempty"`
 }
 
 // OutputReport is one output over all rows.

@@ -37,6 +37,7 @@ func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, 
 		return nil, errors.New("the bundle has no golden set, so there is nothing to compare")
 	}
 	r := &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	r.report.Coverage = b.Coverage
 	total, err := r.prepare(b)
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ def test_the_manifest_lists_every_file(reader: Reader) -> None:
         assert said == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     assert set(reader.manifest["files"]) == {
         "model.onnx", "signature.json", "profile.json", "environment.json", "README.md",
-        "golden/requests.jsonl.gz", "golden/answers.jsonl.gz",
+        "golden/requests.jsonl.gz", "golden/answers.jsonl.gz", "golden/coverage.json",
     }  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def bundle(
         samples=[sample],
         training=(frame, answers),
         notes=["The truth was given beside the graph."],
+        feed=feed,
     )
 
 

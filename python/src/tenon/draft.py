@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tenon import golden
 from tenon import samples as rows
 from tenon.compare import Sample, answers_apart
 from tenon.convert import convert
+from tenon.coverage import Reach
 from tenon.errors import ExportError, Finding, NotLowered
-from tenon.inputs import Array, Frame, Input, take
+from tenon.inputs import Array, Frame, Input, feeds, take
 from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
 from tenon.samples import Truth, no_answer
@@ -70,7 +72,11 @@ def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, w
     ]
     kept = [_servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
-    return Draft(frame, model, Signature(inputs, outputs, policies), everything, training, remarks, converted)
+    signature = Signature(inputs, outputs, policies)
+    reach = Reach(model, signature, frame, partial(feeds, inputs))
+    more = reach.more(golden.select(everything, inputs, outputs), training)
+    everything += [] if more is None else [more]
+    return Draft(frame, model, signature, everything, training, remarks, converted)
 
 
 def _outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:

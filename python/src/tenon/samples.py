@@ -199,7 +199,9 @@ def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
         low, high = _integer_range(column)
         large = [("large", v) for v in dict.fromkeys((low, high))]
         return [*missing, ("zero", 0), *large, *ends]
-    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e-300)]
+    tiny = np.finfo(column.type).smallest_subnormal
+    small = [("tiny", float(v)) for v in (tiny, -tiny, -1e-300)]
+    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e6), *small]
 
 
 def _integer_range(column: Input) -> tuple[int, int]:
