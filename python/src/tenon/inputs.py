@@ -234,9 +234,10 @@ def _column(feed: str, key: Any, values: pd.Series, held: pd.Series) -> Input:
     where = f"column {str(key)!r}"
     dtype: Any = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        if not all(isinstance(c, str) for c in dtype.categories):
+        other = next((type(c).__name__ for c in dtype.categories if not isinstance(c, str)), None)
+        if other is not None:
             raise ExportError(
-                f"{where} is a category of numbers: use .astype(int) or .astype(str) and fit again"
+                f"{where} is a category of {other}: use the numbers themselves, or .astype(str), and fit again"
             )
         _object_kind(where, np.asarray(dtype.categories, dtype=object))
         return Input(str(key), "string", feed, "string", "nan", key=key)
@@ -261,7 +262,7 @@ def _nullable(feed: str, key: Any, values: pd.Series, held: pd.Series) -> Input:
     name = _NULLABLE.get(written, written.lower())
     if name not in (*_INTEGERS, "bool", "float64") or written.endswith("]"):
         raise ExportError(
-            f"{where} has dtype {written}, which has no place in a request: derive numbers or text from it"
+            f"{where} has dtype {written}, which has no place in a request: {_instead(written)}"
         )
     for part in (values, held):
         numbers = part.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -279,13 +280,20 @@ def _numeric_type(where: str, dtype: np.dtype[Any]) -> str:
         return name
     if name == "float16":
         raise ExportError(f"{where} is float16: use .astype('float32') and fit again")
-    if dtype.kind in "mM":
-        raise ExportError(
-            f"{where} holds dates or durations: derive numbers from them (year, day, seconds) before the pipeline"
-        )
-    raise ExportError(
-        f"{where} has dtype {name}, which has no place in a request: derive numbers or text from it"
-    )
+    raise ExportError(f"{where} has dtype {name}, which has no place in a request: {_instead(name)}")
+
+
+def _instead(dtype: str) -> str:
+    """What to do about a column of a dtype that no request carries."""
+    if dtype.startswith(("datetime", "timedelta", "period")):
+        return "derive numbers from its dates or durations (year, day, seconds) before the pipeline"
+    if dtype.startswith("Sparse"):
+        return "use .sparse.to_dense() and fit again"
+    if dtype.endswith("[pyarrow]"):
+        return "use .astype() with numpy's dtype, or 'str' for text, and fit again"
+    if dtype == "Float32":
+        return "use .astype('float32') and fit again"
+    return "derive numbers or text from it"
 
 
 def _object_kind(where: str, values: Array) -> tuple[str, str | None]:
