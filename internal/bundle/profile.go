@@ -242,7 +242,7 @@ func (p *profile) categorical(n node, width int64) {
 		one := node{path: path, members: members, found: p.found}
 		value, count := one.text("value", required), one.count("count")
 		if seen[value] {
-			p.found.add(one.at("value"), "twice", "%s is counted twice", quote(value))
+			p.found.add(one.at("value"), "order", "%s is counted twice", quote(value))
 		}
 		if count > last {
 			p.found.add(one.at("count"), "order", "%d is more than the category before it has", count)
