@@ -139,6 +139,9 @@ func checkFiles(m *Manifest, f *findings) {
 	if m.Has(RequestsFile) != m.Has(AnswersFile) {
 		f.add("files", "missing", "%s and %s come together, and only one is listed", RequestsFile, AnswersFile)
 	}
+	if m.Has(CoverageFile) && !m.Has(RequestsFile) {
+		f.add("files", "missing", "%s tells of a golden set, and %s is not listed", CoverageFile, RequestsFile)
+	}
 }
 
 func hexDigest(s string) bool {

@@ -17,6 +17,7 @@ const (
 	ReadmeFile      = "README.md"
 	RequestsFile    = "golden/requests.jsonl.gz"
 	AnswersFile     = "golden/answers.jsonl.gz"
+	CoverageFile    = "golden/coverage.json"
 
 	goldenFolder = "golden"
 )
@@ -26,11 +27,11 @@ const (
 const maxFileName = 200
 
 // badFileName says what is wrong with a file name of a manifest or a tar, or
-// returns "" for a good one. Good are the two golden files and plain names: no
+// returns "" for a good one. Good are the golden files and plain names: no
 // separator, so that no name can lead out of a version's folder.
 func badFileName(name string) string {
 	switch {
-	case name == RequestsFile || name == AnswersFile:
+	case name == RequestsFile || name == AnswersFile || name == CoverageFile:
 		return ""
 	case name == "":
 		return "the name is empty"

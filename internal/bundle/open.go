@@ -13,6 +13,7 @@ import (
 const (
 	maxSignature = 32 << 20
 	maxProfile   = 128 << 20
+	maxCoverage  = 1 << 20
 	maxText      = 4 << 20
 )
 
@@ -23,15 +24,13 @@ type Bundle struct {
 	Digest    string     // "sha256:…"
 	Signature *Signature // nil for a bare model
 	Profile   *Profile   // nil where the bundle has none
+	// Coverage is golden/coverage.json in compact form, nil where the bundle has none.
+	Coverage json.RawMessage
 
 	files fs.FS
 }
 
-// Profile is the distribution of the training data. For now it is kept as the
-// JSON object it came as.
-type Profile struct{ Raw json.RawMessage }
-
-// Open reads manifest, signature and profile of the folder, and checks that
+// Open reads manifest, signature, profile and coverage of the folder, and checks that
 // the listed files are there in their sizes. Digests are the registry's to check.
 func Open(files fs.FS) (*Bundle, error) {
 	raw, err := readAll(files, ManifestFile, DefaultManifest)
@@ -55,7 +54,10 @@ func Open(files fs.FS) (*Bundle, error) {
 	if err := b.readSignature(); err != nil {
 		return nil, err
 	}
-	return b, b.readProfile()
+	if err := b.readProfile(); err != nil {
+		return nil, err
+	}
+	return b, b.readCoverage()
 }
 
 func (b *Bundle) readSignature() error {
@@ -78,17 +80,20 @@ func (b *Bundle) readProfile() error {
 	if err != nil {
 		return err
 	}
-	b.Profile, err = ParseProfile(data)
+	b.Profile, err = ParseProfile(data, b.Signature)
 	return err
 }
 
-// ParseProfile checks that profile.json is one JSON object without repeated keys.
-func ParseProfile(data []byte) (*Profile, error) {
-	f := &findings{file: ProfileFile, remedy: "export the bundle again with the kit"}
-	if _, ok := parseObject(data, f); !ok {
-		return nil, f.err()
+func (b *Bundle) readCoverage() error {
+	if !b.Manifest.Has(CoverageFile) {
+		return nil
 	}
-	return &Profile{Raw: data}, nil
+	data, err := readAll(b.files, CoverageFile, maxCoverage)
+	if err != nil {
+		return err
+	}
+	b.Coverage, err = parseCoverage(data, b.Signature)
+	return err
 }
 
 // Model opens the model file; the caller closes it.

@@ -36,6 +36,7 @@ func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, 
 		return nil, errNoGolden
 	}
 	r := newReplay(b)
+	r.report.Coverage = b.Coverage
 	total, err := r.prepare(b)
 	if err != nil {
 		return nil, err

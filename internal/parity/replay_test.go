@@ -267,3 +267,15 @@ func TestEndOfContext(t *testing.T) {
 		t.Errorf("%d were sent, %v", sent, err)
 	}
 }
+
+func TestReplayRepeatsTheCoverage(t *testing.T) {
+	b := open(t, double, []golden{{why: "hold-out", body: `{"instances":[{"x":1}]}`, expected: `"predictions":[{"p":1}]`, got: `{"predictions":[{"p":1}]}`}})
+	b.Coverage = json.RawMessage(`{"rows":1}`)
+	cases := []golden{{body: `{"instances":[{"x":1}]}`, got: `{"predictions":[{"p":1}]}`}}
+	report, err := parity.Replay(t.Context(), &server{t: t, cases: cases}, "/here", b, parity.All, func(int, int) {})
+	must(t, err)
+	if string(report.Coverage) != `{"rows":1}` {
+		t.Errorf("the report's coverage is %s", report.Coverage)
+	}
+	travels(t, report)
+}

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 import tenon
 from reader import Reader
 from tenon import golden, profile
-from tenon.check import Sample
+from tenon.compare import Sample
 from tenon.inputs import Input
 from tenon.signature import Output
 
@@ -53,7 +53,7 @@ def test_the_manifest_lists_every_file(reader: Reader) -> None:
         assert said == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     assert set(reader.manifest["files"]) == {
         "model.onnx", "signature.json", "profile.json", "environment.json", "README.md",
-        "golden/requests.jsonl.gz", "golden/answers.jsonl.gz",
+        "golden/requests.jsonl.gz", "golden/answers.jsonl.gz", "golden/coverage.json",
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from tenon import wire
-from tenon.check import differences, scale_of, session
+from tenon.compare import differences, scale_of, session
 from tenon.errors import ROW_COLUMNS
 from tenon.inputs import describe, feeds
 from tenon.lowering import lower
@@ -77,7 +77,7 @@ def test_any_forest_is_bit_equal(seed: int, classes: int, depth: int | None, lea
 
 
 def test_distances_judge_as_the_format_says() -> None:
-    from tenon.check import distances
+    from tenon.compare import distances
 
     output = Output("prediction", "value", "float64", "p", tolerance=LOWERED)
     expected = np.array([1000.0, 0.0, np.nan, np.inf, 1.0, np.nan])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tenon.bundlefile import Bundle
 from tenon.callables import Function, look_at_rows_alone, made_rows
-from tenon.check import Sample, differences, refuse, session
+from tenon.compare import Sample, differences, refuse, session
 from tenon.diagnose import causes
 from tenon.errors import ExportError
 from tenon.inputs import Array, Frame, Input, Rows, count
@@ -102,6 +102,7 @@ def beside(
         samples=samples,
         training=(given.rows, sample.expected if held is None else typed(function(given.rows), given.rows)),
         notes=["The truth was given beside the graph."],
+        feed=placed,
     )
 
 

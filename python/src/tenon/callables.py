@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tenon import samples as made
-from tenon.check import Sample, differences, distances, scale_of
+from tenon.compare import Sample, differences, distances, scale_of
+from tenon.draft import servable
 from tenon.errors import ExportError
-from tenon.exporter import servable
 from tenon.inputs import EXACT, Array, Frame, Input, Rows, count, take
 from tenon.placing import Placed
 from tenon.signature import Output, Policy

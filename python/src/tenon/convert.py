@@ -15,7 +15,7 @@ import onnx
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
-from tenon.check import session
+from tenon.compare import session
 from tenon.errors import ExportError
 from tenon.inputs import Input
 from tenon.signature import CONVERTED, CONVERTED_PROBABILITIES, Output
@@ -42,10 +42,12 @@ def convert(
             said = said or next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
             continue
         return model.SerializeToString(), _renamed(model, inputs), _outputs(model, outputs)
-    raise ExportError(
-        f"{reason}, and the converter does not cover it either ({said}). Replace that step by one that the kit "
+    error = ExportError(
+        f"{reason}, and the converter does not cover it either ({said}): replace that step by one that the kit "
         "lowers, or bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
     )
+    error.converter = said
+    raise error
 
 
 def _converted(pipeline: Any, types: list[Any], outputs: Sequence[Output]) -> onnx.ModelProto:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tenon.check import Sample, distances, run, scale_of, session
+from tenon.compare import Sample, distances, run, scale_of, session
 from tenon.inputs import SENTINEL, Array, Rows
 from tenon.signature import Signature
 

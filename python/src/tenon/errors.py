@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,18 +18,54 @@ class TenonError(Exception):
     """Whatever the kit refuses or a server answers; the message is meant to be read."""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing that `tenon.check` found: what it is (a code for programs), where, what is wrong, what to do."""
+
+    code: str
+    where: str
+    """The step, the column or the argument; "" for the pipeline as a whole."""
+    detail: str
+    remedy: str
+    level: str = "refused"
+    """refused (nothing would be written) or warning."""
+
+    def __str__(self) -> str:
+        return f"{self.detail}: {self.remedy}" if self.remedy else self.detail
+
+    @classmethod
+    def of(cls, error: TenonError, code: str, where: str = "") -> Finding:
+        """The finding behind an error, whose sentence is "what is wrong: what to do"."""
+        detail, _, remedy = str(error).rpartition(": ")
+        return cls(code, where, detail, remedy) if detail else cls(code, where, remedy, "")
+
+
+class TenonWarning(UserWarning):
+    """What an export says and does not refuse, such as a column that looks like the target."""
+
+
 class ExportError(TenonError):
     """A pipeline that cannot be exported faithfully; nothing has been written.
 
-    `rows` has one line for each value that differs: `row` (its name in the frame), `why` (the kind of
-    row), `batch` (rows in the run), `output`, `expected`, `got` and `distance`. It is empty when the
-    pipeline was refused before anything was compared. `causes` is what the differences probably are, best
-    first, each with `code`, `detail` (a sentence), `columns`, `explains` and `of`; empty where nothing that was
-    tried explains them.
+    `findings` are all that was found, the message being theirs. `rows` has one line for each value that differs:
+    `row` (its name in the frame), `why` (the kind of row), `batch` (rows in the run), `output`, `expected`, `got`
+    and `distance`. It is empty when the pipeline was refused before anything was compared. `causes` is what the
+    differences probably are, best first, each with `code`, `detail` (a sentence), `columns`, `explains` and `of`;
+    empty where nothing that was tried explains them.
     """
 
-    def __init__(self, message: str, rows: pd.DataFrame | None = None, causes: Sequence[Cause] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        rows: pd.DataFrame | None = None,
+        *,
+        findings: Sequence[Finding] = (),
+        causes: Sequence[Cause] = (),
+    ) -> None:
         super().__init__(message)
+        self.findings: list[Finding] = list(findings)
+        self.converter = ""
+        """What the converter said, where that was asked and failed."""
         self.rows: pd.DataFrame = pd.DataFrame(columns=ROW_COLUMNS) if rows is None else rows
         self.causes: list[Cause] = list(causes)
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from tenon import wire
-from tenon.check import Sample
+from tenon.compare import Sample
 from tenon.inputs import Array, Input, take
 from tenon.samples import choose
 from tenon.signature import Output
 
 HOLDOUT_ROWS = 1000
 """Ten rows would miss a fault of 0.7 % of the rows 93 times in 100; a thousand miss it once in a thousand."""
-BOUNDARY_ROWS = 300
+MADE_ROWS = {"boundary": 300, "coverage": 300}
 EDGE_ROWS = 200
-"""At most, for each kind of edge row, spread evenly over the inputs."""
+"""At most, for each other kind of edge row, spread evenly over the inputs."""
 SIZES = (1, 2, 7, 50)
 ALL_AT_ONCE = 500
 LEAST_ROWS = 64
@@ -40,7 +40,7 @@ def select(samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence
         if sample.why in ("hold-out", "training"):
             rows = stratified(sample, outputs, most)
         else:
-            limit = min(most, BOUNDARY_ROWS if sample.why == "boundary" else EDGE_ROWS)
+            limit = min(most, MADE_ROWS.get(sample.why, EDGE_ROWS))
             rows = np.unique(np.linspace(0, len(sample) - 1, min(limit, len(sample))).astype(int))
         picked = choose(sample, rows)
         if picked is not None:

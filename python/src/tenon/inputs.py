@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tenon.errors import ExportError
+from tenon.errors import ExportError, Finding
 
 Array: TypeAlias = npt.NDArray[Any]
 Frame: TypeAlias = "pd.DataFrame | Array"
@@ -80,16 +82,15 @@ class Input:
 def as_frame(X: Any, what: str) -> Frame:
     """`X` as a DataFrame or a 2-D array; ExportError says what to pass instead of anything else."""
     if isinstance(X, pd.DataFrame):
-        _check_column_names(X, what)
+        said = _column_name_faults(X, what)
+        if said:
+            faults = [Finding("column-name", what, *sentence.rsplit(": ", 1)) for sentence in said]
+            raise ExportError("\n".join(said), findings=faults)
         frame: Frame = X
     elif isinstance(X, pd.Series):
         raise ExportError(f"{what} is a Series: pass a DataFrame, for a single column X[['column']]")
     else:
-        frame = np.asarray(X)
-        if frame.ndim != 2:
-            raise ExportError(
-                f"{what} has {frame.ndim} dimension(s): pass a DataFrame or an array of rows by columns"
-            )
+        frame = _as_array(X, what)
     if len(frame) == 0:
         raise ExportError(f"{what} has no rows: pass the frame that the pipeline was fitted on")
     if frame.shape[1] == 0:
@@ -97,14 +98,52 @@ def as_frame(X: Any, what: str) -> Frame:
     return frame
 
 
+def _as_array(X: Any, what: str) -> Array:
+    if X is None or isinstance(X, (str, bytes, Mapping)) or callable(X) or hasattr(X, "toarray"):
+        kind = "None" if X is None else f"a {type(X).__name__}"
+        raise ExportError(f"{what} is {kind}: pass the DataFrame or array that the pipeline was fitted on")
+    try:
+        frame = np.asarray(X)
+    except ValueError as e:
+        raise ExportError(
+            f"{what} is a {type(X).__name__} whose rows differ in length: pass a DataFrame or an array"
+        ) from e
+    if frame.ndim != 2:
+        raise ExportError(
+            f"{what} has {frame.ndim} dimension(s): pass a DataFrame or an array of rows by columns"
+        )
+    return frame
+
+
 def describe(X: Frame, holdout: Frame) -> tuple[Input, ...]:
     """The logical inputs of a training frame; ExportError for a column that cannot be served faithfully."""
-    if isinstance(X, pd.DataFrame):
-        assert isinstance(holdout, pd.DataFrame)
-        found = [_column(f"in_{i}", key, X[key], holdout[key]) for i, key in enumerate(X.columns)]
-        return tuple(found)
-    assert isinstance(holdout, np.ndarray)
-    return (_matrix(X, holdout),)
+    found = examine_columns(X, holdout)
+    for one in found:
+        if isinstance(one, ExportError):
+            raise one
+    return tuple(one for one in found if isinstance(one, Input))
+
+
+def examine_columns(X: Frame, holdout: Frame) -> list[Input | ExportError]:
+    """For each column (an array is one) its logical input, or why it cannot be served faithfully."""
+    if isinstance(X, np.ndarray):
+        assert isinstance(holdout, np.ndarray)
+        array, other = X, holdout
+        return [_or_error(partial(_matrix, array, other))]
+    assert isinstance(holdout, pd.DataFrame)
+    frame, held = X, holdout
+
+    def one(number: int, key: Any) -> Input:
+        return _column(f"in_{number}", key, frame[key], held[key])
+
+    return [_or_error(partial(one, number, key)) for number, key in enumerate(frame.columns)]
+
+
+def _or_error(made: Callable[[], Input]) -> Input | ExportError:
+    try:
+        return made()
+    except ExportError as e:
+        return e
 
 
 def feeds(inputs: Sequence[Input], frame: Rows) -> dict[str, Array]:
@@ -150,23 +189,21 @@ def count(frame: Rows) -> int:
     return len(next(iter(frame.values()))) if isinstance(frame, dict) else len(frame)
 
 
-def _check_column_names(X: pd.DataFrame, what: str) -> None:
+def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
+    """A sentence for each name that a request cannot carry."""
     if isinstance(X.columns, pd.MultiIndex):
-        raise ExportError(f"{what} has column names of several levels: flatten them and fit again")
+        return [f"{what} has column names of several levels: flatten them and fit again"]
     names = [str(c) for c in X.columns]
-    twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise ExportError(
-            f"{what} has two columns called {twice[0]!r}: rename one, since requests name columns"
-        )
+    twice = [name for name, times in Counter(names).items() if times > 1]
     unseen = [n for n in names if not _is_unicode(n) or _CONTROL.search(n) or len(n.encode()) > LONGEST_NAME]
-    if unseen:
-        raise ExportError(
-            f"{what} has the column name {unseen[0][:64]!r}, with control characters or over {LONGEST_NAME} bytes: "
-            "rename it"
-        )
+    said = [f"{what} has two columns called {n!r}: rename one, since requests name columns" for n in twice]
+    said += [
+        f"{what} has the column name {n[:64]!r}, with control characters or over {LONGEST_NAME} bytes: rename it"
+        for n in unseen
+    ]
     if "" in names:
-        raise ExportError(f"{what} has a column whose name is empty: name it, since requests name columns")
+        said.append(f"{what} has a column whose name is empty: name it, since requests name columns")
+    return said
 
 
 def _is_unicode(text: str) -> bool:
@@ -197,9 +234,10 @@ def _column(feed: str, key: Any, values: pd.Series, held: pd.Series) -> Input:
     where = f"column {str(key)!r}"
     dtype: Any = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        if not all(isinstance(c, str) for c in dtype.categories):
+        other = next((type(c).__name__ for c in dtype.categories if not isinstance(c, str)), None)
+        if other is not None:
             raise ExportError(
-                f"{where} is a category of numbers: use .astype(int) or .astype(str) and fit again"
+                f"{where} is a category of {other}: use the numbers themselves, or .astype(str), and fit again"
             )
         _object_kind(where, np.asarray(dtype.categories, dtype=object))
         return Input(str(key), "string", feed, "string", "nan", key=key)
@@ -224,7 +262,7 @@ def _nullable(feed: str, key: Any, values: pd.Series, held: pd.Series) -> Input:
     name = _NULLABLE.get(written, written.lower())
     if name not in (*_INTEGERS, "bool", "float64") or written.endswith("]"):
         raise ExportError(
-            f"{where} has dtype {written}, which has no place in a request: derive numbers or text from it"
+            f"{where} has dtype {written}, which has no place in a request: {_instead(written)}"
         )
     for part in (values, held):
         numbers = part.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -242,13 +280,20 @@ def _numeric_type(where: str, dtype: np.dtype[Any]) -> str:
         return name
     if name == "float16":
         raise ExportError(f"{where} is float16: use .astype('float32') and fit again")
-    if dtype.kind in "mM":
-        raise ExportError(
-            f"{where} holds dates or durations: derive numbers from them (year, day, seconds) before the pipeline"
-        )
-    raise ExportError(
-        f"{where} has dtype {name}, which has no place in a request: derive numbers or text from it"
-    )
+    raise ExportError(f"{where} has dtype {name}, which has no place in a request: {_instead(name)}")
+
+
+def _instead(dtype: str) -> str:
+    """What to do about a column of a dtype that no request carries."""
+    if dtype.startswith(("datetime", "timedelta", "period")):
+        return "derive numbers from its dates or durations (year, day, seconds) before the pipeline"
+    if dtype.startswith("Sparse"):
+        return "use .sparse.to_dense() and fit again"
+    if dtype.endswith("[pyarrow]"):
+        return "use .astype() with numpy's dtype, or 'str' for text, and fit again"
+    if dtype == "Float32":
+        return "use .astype('float32') and fit again"
+    return "derive numbers or text from it"
 
 
 def _object_kind(where: str, values: Array) -> tuple[str, str | None]:

@@ -6,14 +6,16 @@ import datetime
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tenon import golden
 from tenon.bundlefile import Bundle, write
-from tenon.check import Sample
+from tenon.compare import Sample
+from tenon.coverage import Feed, Reach
 from tenon.environment import environment, kit
-from tenon.inputs import Array, Rows
+from tenon.inputs import Array, Rows, feeds
 from tenon.profile import profile
 from tenon.signature import Signature
 
@@ -29,17 +31,23 @@ def package(
     samples: Sequence[Sample],
     training: tuple[Rows, Mapping[str, Array]],
     notes: Sequence[str],
+    feed: Feed | None = None,
 ) -> Bundle:
-    """Writes the bundle; `samples` hold only rows that the model answered right."""
+    """Writes the bundle; `samples` hold only rows that the model answered right.
+
+    `feed` turns rows into the graph's tensors, where that is not one tensor an input.
+    """
     frame, answers = training
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "model.onnx").write_bytes(model)
         _write_json(folder / "signature.json", signature.to_json())
-        _write_json(folder / "profile.json", profile(signature.inputs, signature.outputs, frame, answers))
+        _write_json(folder / "profile.json", profile(signature, frame, answers))
         _write_json(folder / "environment.json", environment())
         chosen = golden.select(samples, signature.inputs, signature.outputs)
         count = golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
+        reach = Reach(model, signature, frame, feed or partial(feeds, signature.inputs))
+        _write_json(folder / "golden" / "coverage.json", reach.report(chosen))
         card = _card(name, task, description, signature, [*notes, f"The golden set holds {count} rows."])
         (folder / "README.md").write_text(card, encoding="utf-8")
         head = {

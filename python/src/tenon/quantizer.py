@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tenon.bundlefile import Bundle, extract, write
-from tenon.check import session
+from tenon.compare import session
 from tenon.errors import ExportError
 from tenon.goldenfile import Golden
 from tenon.inputs import Array

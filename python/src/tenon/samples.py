@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tenon.check import Sample
-from tenon.errors import ExportError
+from tenon.compare import Sample
+from tenon.errors import ExportError, Finding
 from tenon.inputs import Array, Frame, Input, missing_value, take
 from tenon.truth import row_names
 
@@ -38,8 +38,20 @@ def holdout_sample(truth: Truth, frame: Frame, why: str) -> Sample:
     try:
         expected = truth(frame)
     except Exception as e:
-        raise ExportError(f"the pipeline does not answer for its own {why} rows: {e}") from e
+        raise no_answer(why, e) from e
     return Sample(why, frame, row_names(frame), expected)
+
+
+def no_answer(why: str, error: Exception) -> ExportError:
+    """For a pipeline that fails on rows of its own kind."""
+    said = " ".join(str(error).split())[:300]
+    found = Finding(
+        "no-answer",
+        "",
+        f"the pipeline does not answer for its own {why} rows ({type(error).__name__}: {said})",
+        "make pipeline.predict work on them, or pass other rows",
+    )
+    return ExportError(str(found), findings=[found])
 
 
 def edge_samples(
@@ -195,7 +207,9 @@ def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
         low, high = _integer_range(column)
         large = [("large", v) for v in dict.fromkeys((low, high))]
         return [*missing, ("zero", 0), *large, *ends]
-    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e-300)]
+    tiny = np.finfo(column.type).smallest_subnormal
+    small = [("tiny", float(v)) for v in (tiny, -tiny, -1e-300)]
+    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e6), *small]
 
 
 def _integer_range(column: Input) -> tuple[int, int]:

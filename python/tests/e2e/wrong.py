@@ -14,7 +14,7 @@ from typing import Any
 
 from tenon import Bundle
 from tenon.bundlefile import MANIFEST, write
-from tenon.exporter import _outputs
+from tenon.draft import _outputs
 from tenon.inputs import as_frame, describe
 from tenon.lowering import lower
 

@@ -18,13 +18,13 @@ from tenon.lowering.graph import Graph
 from tenon.lowering.rules import RULES, apply, lowers
 from tenon.signature import Output
 
-__all__ = ["RULES", "Graph", "lower", "lowers"]
+__all__ = ["RULES", "Graph", "inputs_of", "lower", "lowers"]
 
 
 def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> Graph:
     """The graph of a fitted pipeline, its outputs named as the signature's; NotLowered if no rule covers a step."""
     g = Graph()
-    result = apply(pipeline, Columns(tuple(_block(g, i, n) for n, i in enumerate(inputs)), _names(inputs)), g)
+    result = apply(pipeline, inputs_of(g, inputs), g)
     if isinstance(result, Columns):
         raise NotLowered("the pipeline ends in a transformer")
     for output in outputs:
@@ -32,6 +32,11 @@ def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> 
             raise NotLowered(f"no rule gives the output {output.name}")
         g.output(output.source, result[output.source], len(output.classes) if output.classes else None)
     return g
+
+
+def inputs_of(g: Graph, inputs: Sequence[Input]) -> Columns:
+    """The graph's inputs as the columns that a pipeline begins with."""
+    return Columns(tuple(_block(g, i, n) for n, i in enumerate(inputs)), _names(inputs))
 
 
 def _block(g: Graph, column: Input, number: int) -> Block:

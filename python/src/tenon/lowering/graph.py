@@ -6,7 +6,7 @@ standard ones of opset 20 and ai.onnx.ml 5, written as IR 10; onnx's own default
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,8 @@ class Graph:
 
     def __init__(self) -> None:
         self.notes = Notes()
+        self.watch: Callable[..., Any] | None = None
+        """Stands around every rule, where the linter follows the steps (lowering/trace.py)."""
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []

@@ -36,6 +36,10 @@ def lowers(*kinds: type) -> Callable[[Rule], Rule]:
 
 def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     """Lowers one fitted step; NotLowered if the table has no rule for it."""
+    return _apply(step, columns, g) if g.watch is None else g.watch(_apply, step, columns, g)
+
+
+def _apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     rule = RULES.get(type(step))
     if rule is None:
         raise NotLowered(f"{type(step).__name__} is not among the steps that the kit lowers itself")

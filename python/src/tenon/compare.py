@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pandas as pd
 
-from tenon.errors import ROW_COLUMNS, ExportError
+from tenon.errors import ROW_COLUMNS, ExportError, Finding
 from tenon.inputs import Array, Rows
 from tenon.signature import EXACT, Output, class_keys
 
@@ -53,12 +53,16 @@ def differences(
     feed: Callable[[Rows], dict[str, Array]],
     outputs: Sequence[Output],
     samples: Sequence[Sample],
+    worst: dict[str, float] | None = None,
 ) -> pd.DataFrame:
     """Every value in which the model differs from the truth, worst first; columns as in ExportError.rows.
 
-    `feed` turns rows of a frame into one tensor per graph input.
+    `feed` turns rows of a frame into one tensor per graph input. `worst`, if given, takes by output the largest
+    distance of all values, those within tolerance too.
     """
     runner, scales = session(model), scale_of(outputs, samples)
+    worst = {} if worst is None else worst
+    worst.update({o.name: 0.0 for o in outputs})
     found: list[dict[str, Any]] = []
     for sample in samples:
         tensors = feed(sample.frame)
@@ -72,9 +76,18 @@ def differences(
                     )
                     continue
                 for output in outputs:
-                    found += _differing(output, sample, rows, got[output.name], scales[output.name])
+                    lines, furthest = _differing(output, sample, rows, got[output.name], scales[output.name])
+                    found += lines
+                    worst[output.name] = max(worst[output.name], furthest)
     table = pd.DataFrame(found, columns=ROW_COLUMNS)
     return table.sort_values("distance", ascending=False, kind="stable", ignore_index=True)
+
+
+def answers_apart(outputs: Sequence[Output], sample: Sample, got: Mapping[str, Array]) -> pd.DataFrame:
+    """Where other answers to a sample's rows differ from its own; columns as in ExportError.rows."""
+    scales, whole = scale_of(outputs, [sample]), slice(0, len(sample))
+    found = [_differing(o, sample, whole, got[o.name], scales[o.name])[0] for o in outputs]
+    return pd.DataFrame([line for lines in found for line in lines], columns=ROW_COLUMNS)
 
 
 def run(
@@ -105,20 +118,23 @@ def refuse(
     """ExportError naming the rows, if any value differs, below what `diagnose` says that it probably is."""
     if table.empty:
         return
+    causes = diagnose()
+    found = difference(table, rows, what, causes)
+    raise ExportError(str(found), rows=table, findings=[found], causes=causes)
+
+
+def difference(table: pd.DataFrame, rows: int, what: str, causes: Sequence[Cause]) -> Finding:
+    """What differs and what it probably is, in words; then the first of the rows."""
     bad = table.drop_duplicates("row")
     shown = "; ".join(
         f"row {r.row!r} ({r.why}), {r.output}: expected {r.expected!r}, got {r.got!r}"
         for r in bad.head(SHOWN).itertuples()
     )
     more = f"; and {len(bad) - SHOWN} more in .rows" if len(bad) > SHOWN else ""
-    causes = diagnose()
-    said = "".join(f"\n  {c.detail}" for c in causes)
-    said = f".{said}\nRows: " if said else ": "
-    raise ExportError(
-        f"{what} differs from the pipeline on {len(bad)} of {rows} rows, so nothing was written{said}{shown}{more}",
-        rows=table,
-        causes=causes,
-    )
+    said = f"{what} differs from the pipeline on {len(bad)} of {rows} rows, so nothing was written"
+    if causes:
+        said += "." + "".join(f"\n  {c.detail}" for c in causes) + "\nRows"
+    return Finding("differs", "", said, shown + more)
 
 
 def _batches(count: int, size: int) -> Iterator[slice]:
@@ -133,12 +149,14 @@ def _per_row(output: Output, answers: Array) -> Array:
     return answers.reshape(len(answers)) if answers.size == len(answers) else answers
 
 
-def _differing(output: Output, sample: Sample, rows: slice, got: Array, scale: float) -> list[dict[str, Any]]:
+def _differing(
+    output: Output, sample: Sample, rows: slice, got: Array, scale: float
+) -> tuple[list[dict[str, Any]], float]:
     expected = sample.expected[output.name][rows]
     count = len(expected)
     if got.shape != expected.shape or not _of_type(got, output.type):
         wanted, said = f"{output.type} {expected.shape}", f"{got.dtype} {got.shape}"
-        return [_line(sample, rows.start, count, output.name, wanted, said, np.inf)]
+        return [_line(sample, rows.start, count, output.name, wanted, said, np.inf)], np.inf
     distance, wrong = distances(output, expected, got, scale)
     lines = []
     for where in zip(*np.nonzero(wrong), strict=True):
@@ -147,7 +165,7 @@ def _differing(output: Output, sample: Sample, rows: slice, got: Array, scale: f
             name = f"{name}.{class_keys(output.classes)[int(where[1])]}"
         values = _plain(expected[where]), _plain(got[where]), float(distance[where])
         lines.append(_line(sample, rows.start + int(where[0]), count, name, *values))
-    return lines
+    return lines, float(distance.max(initial=0.0))
 
 
 def _line(sample: Sample, row: int, *values: Any) -> dict[str, Any]:

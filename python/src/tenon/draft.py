@@ -1,0 +1,205 @@
+"""The draft of an export: the graph, the signature, and the rows with the pipeline's answers, not compared yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tenon import golden
+from tenon import samples as rows
+from tenon.compare import Sample, answers_apart
+from tenon.convert import convert
+from tenon.coverage import Reach
+from tenon.errors import ExportError, Finding, NotLowered
+from tenon.inputs import Array, Frame, Input, feeds, take
+from tenon.lowering import Graph, lower
+from tenon.lowering.graph import Notes
+from tenon.samples import Truth, no_answer
+from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
+from tenon.truth import answers, describe_outputs, row_names
+
+RANDOM_ROWS = 500
+"""Rows that are predicted twice, to find what is random."""
+LISTED = 1000
+"""Categories that are listed for information; a domain that refuses others is listed whole."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An export that has not been checked yet."""
+
+    frame: Frame
+    """The training frame."""
+    model: bytes
+    signature: Signature
+    samples: list[Sample]
+    training: Mapping[str, Array]
+    remarks: list[str]
+    converted: str | None = None
+    """Why a converter was asked, if one was."""
+
+
+def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, why: str) -> Draft:
+    """The draft of an export; ExportError where the pipeline does not answer or no graph can be made."""
+    outputs = _outputs(pipeline, frame)
+    truth = partial(answers, pipeline, outputs)
+    refuse_random(truth, outputs, held, why)
+    sample = rows.holdout_sample(truth, held, why)
+    training = sample.expected if held is frame else rows.holdout_sample(truth, frame, "training").expected
+    remarks = [f"Golden rows: {len(held)} {why} rows and rows at thresholds and edges."]
+    converted = None
+    try:
+        graph = lower(pipeline, inputs, outputs)
+    except NotLowered as e:
+        model, inputs, outputs = convert(pipeline, inputs, outputs, str(e))
+        notes, converted = Notes(), str(e)
+        remarks.append(f"Converted by skl2onnx, with its tolerances: {e}.")
+    else:
+        model, notes = graph.model(), graph.notes
+        outputs = tuple(_tolerance(o, graph) for o in outputs)
+    extra, answered = rows.edge_samples(truth, inputs, held)
+    policies = tuple(_policy(n, i, frame, notes, answered) for n, i in enumerate(inputs))
+    allowed = [n for n, p in enumerate(policies) if p.missing]
+    made = [
+        *extra,
+        rows.all_missing(truth, inputs, held, allowed),
+        rows.threshold_sample(truth, inputs, held, notes.thresholds),
+    ]
+    kept = [servable(s, inputs, policies, sample) for s in made if s is not None]
+    everything = [sample, *(s for s in kept if s is not None)]
+    signature = Signature(inputs, outputs, policies)
+    reach = Reach(model, signature, frame, partial(feeds, inputs))
+    more = reach.more(golden.select(everything, inputs, outputs), training)
+    everything += [] if more is None else [more]
+    return Draft(frame, model, signature, everything, training, remarks, converted)
+
+
+def _outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
+    try:
+        return describe_outputs(pipeline, take(frame, slice(0, 8)))
+    except ExportError as e:
+        raise ExportError(str(e), findings=[Finding.of(e, "outputs")]) from e
+    except Exception as e:
+        raise no_answer("training", e) from e
+
+
+def _tolerance(output: Output, graph: Graph) -> Output:
+    if output.kind == "label":
+        return output
+    return replace(output, tolerance=SINGLE if graph.notes.single or output.type == "float32" else LOWERED)
+
+
+def _policy(number: int, column: Input, frame: Frame, notes: Notes, answered: set[tuple[str, int]]) -> Policy:
+    """What a request may hold: missing and unseen values only where the pipeline answered for them."""
+    missing = ("missing", number) in answered
+    known = notes.domains.get(number, [])
+    refuses = any(refused for _, refused in known) or (column.is_text and ("unseen", number) not in answered)
+    lists = [categories for categories, refused in known if refused] or [
+        categories for categories, _ in known
+    ]
+    if not lists and refuses:
+        lists = [_texts(column, frame)]
+    if not lists:
+        return Policy(missing)
+    domain = tuple(c for c in lists[0] if all(c in other for other in lists[1:]))
+    if not refuses and len(domain) > LISTED:
+        return Policy(missing)
+    return Policy(missing, tuple(_typed(column, c) for c in domain), refuses)
+
+
+def _texts(column: Input, frame: Frame) -> tuple[Any, ...]:
+    if isinstance(frame, np.ndarray):
+        raise ExportError(
+            "the pipeline refuses unseen text in an array, which cannot be declared: fit on a DataFrame"
+        )
+    return tuple(sorted(frame[column.key].dropna().astype(str).unique()))
+
+
+def _typed(column: Input, category: Any) -> Any:
+    """A category in the input's type: encoders keep nullable integers and booleans as floats."""
+    if column.type == "bool":
+        return bool(category)
+    return int(category) if column.is_integer else category
+
+
+def servable(
+    sample: Sample, inputs: Sequence[Input], policies: Sequence[Policy], held: Sample
+) -> Sample | None:
+    """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""
+    kept = rows.within_scale(sample, held)
+    if kept is None or isinstance(kept.frame, np.ndarray):
+        return kept
+    good = np.ones(len(kept), dtype=bool)
+    for column, policy in zip(inputs, policies, strict=True):
+        values = pd.Series(kept.frame[column.key])
+        if not policy.missing:
+            good &= values.notna().to_numpy()
+        if policy.refuse_unknown and policy.domain is not None:
+            good &= (values.isin(list(policy.domain)) | values.isna()).to_numpy()
+    return rows.choose(kept, np.flatnonzero(good))
+
+
+def like(held: Frame, frame: Frame) -> Frame:
+    """The hold-out frame with the training frame's columns, order and dtypes; ExportError if it has others."""
+    if isinstance(frame, np.ndarray) or isinstance(held, np.ndarray):
+        if type(held) is not type(frame) or held.shape[1] != frame.shape[1] or held.dtype != frame.dtype:
+            raise ExportError(
+                "holdout is not of X's kind, width and dtype: pass rows split off the same frame"
+            )
+        return held
+    found = [
+        Finding(
+            "holdout",
+            str(c),
+            f"holdout and X differ in the column {str(c)!r}",
+            "pass rows split off the same frame",
+        )
+        for c in sorted(set(held.columns) ^ set(frame.columns), key=str)
+    ]
+    found += [
+        Finding(
+            "holdout",
+            str(c),
+            f"column {str(c)!r} is {frame[c].dtype} in X and {held[c].dtype} in holdout",
+            "give it one dtype",
+        )
+        for c in frame.columns
+        if c in held.columns and held[c].dtype != frame[c].dtype
+    ]
+    if found:
+        raise ExportError("\n".join(map(str, found)), findings=found)
+    return held[list(frame.columns)]
+
+
+def refuse_random(truth: Truth, outputs: Sequence[Output], held: Frame, why: str) -> None:
+    """ExportError with the rows, if two predictions of the same rows differ."""
+    frame = take(held, slice(0, RANDOM_ROWS))
+    try:
+        first, second = truth(frame), truth(frame)
+    except Exception as e:
+        raise no_answer(why, e) from e
+    # As far apart as sums in another order are: forests add up in several threads.
+    near = [replace(o, tolerance=None if o.kind == "label" else LOWERED) for o in outputs]
+    table = answers_apart(near, Sample(why, frame, row_names(frame), first), second)
+    if table.empty:
+        return
+    apart = set(table["row"])
+    first_row = next(name for name in row_names(frame) if name in apart)
+    found = Finding(
+        "random",
+        "",
+        f"the pipeline gives other answers when it is asked again: {len(apart)} of {len(frame)} rows "
+        f"differ, the first is row {first_row!r}",
+        "take out what is random at predict, or give it a fixed random_state that transform uses too",
+    )
+    raise ExportError(str(found), rows=table, findings=[found])
+
+
+def description(pipeline: Any) -> str:
+    steps = [step for _, step in getattr(pipeline, "steps", [("", pipeline)])]
+    return " → ".join(type(s).__name__ for s in steps if s is not None and not isinstance(s, str))
