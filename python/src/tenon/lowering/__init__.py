@@ -12,7 +12,18 @@ import numpy as np
 
 from tenon.errors import NotLowered
 from tenon.inputs import Input
-from tenon.lowering import compose, encode, impute, linear, scale, trees  # noqa: F401  (they fill the table)
+from tenon.lowering import (  # noqa: F401  (they fill the table)
+    bins,
+    compose,
+    encode,
+    features,
+    functions,
+    impute,
+    linear,
+    power,
+    scale,
+    trees,
+)
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
 from tenon.lowering.rules import RULES, apply, lowers
@@ -22,7 +33,10 @@ __all__ = ["RULES", "Graph", "lower", "lowers"]
 
 
 def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> Graph:
-    """The graph of a fitted pipeline, its outputs named as the signature's; NotLowered if no rule covers a step."""
+    """The graph of a fitted pipeline, its outputs named as the signature's.
+
+    NotLowered if no rule covers a step, ExportError if a step at any depth can never be served.
+    """
     g = Graph()
     result = apply(pipeline, Columns(tuple(_block(g, i, n) for n, i in enumerate(inputs)), _names(inputs)), g)
     if isinstance(result, Columns):
@@ -38,7 +52,8 @@ def _block(g: Graph, column: Input, number: int) -> Block:
     value = g.input(column.feed, column.elem, column.width or 1)
     elements: Sequence[int | None] = [None] if column.width is None else range(column.width)
     dtype = np.dtype(object) if column.is_text else column.dtype
-    return Block(value, tuple(Column(dtype, column.absent, Origin(number, e)) for e in elements))
+    nullable = np.dtype(column.type) if column.absent == "na" and not column.is_text else None
+    return Block(value, tuple(Column(dtype, column.absent, Origin(number, e), nullable) for e in elements))
 
 
 def _names(inputs: Sequence[Input]) -> tuple[str, ...] | None:
