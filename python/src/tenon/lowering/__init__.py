@@ -19,6 +19,7 @@ from tenon.lowering import (  # noqa: F401  (they fill the table)
     features,
     functions,
     impute,
+    inverse,
     linear,
     power,
     scale,
