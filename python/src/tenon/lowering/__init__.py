@@ -27,6 +27,7 @@ from tenon.lowering import (  # noqa: F401  (they fill the table)
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
+from tenon.lowering.refused import refuse
 from tenon.lowering.rules import RULES, apply, lowers
 from tenon.signature import Output
 
@@ -38,6 +39,7 @@ def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> 
 
     NotLowered if no rule covers a step, ExportError if a step at any depth can never be served.
     """
+    refuse(pipeline)
     g = Graph()
     result = apply(pipeline, Columns(tuple(_block(g, i, n) for n, i in enumerate(inputs)), _names(inputs)), g)
     if isinstance(result, Columns):
