@@ -17,6 +17,7 @@ from tenon.diagnose import causes
 from tenon.draft import Draft, draft, like
 from tenon.errors import ExportError, Finding
 from tenon.inputs import Frame, Input, as_frame, examine_columns, feeds
+from tenon.lowering.refused import refusal
 from tenon.lowering.trace import Outcome, steps_of, trace
 from tenon.suspicions import suspicions
 
@@ -24,8 +25,6 @@ T = TypeVar("T")
 
 BRING = "bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
 REPLACE = f"replace that step by one that the kit lowers, or {BRING}"
-TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer", "TfidfTransformer")
-"""In a graph they are right for ASCII only, which the rows at hand may not show."""
 
 
 def check(pipeline: Any, X: Any, holdout: Any = None, y: Any = None) -> Check:
@@ -113,12 +112,11 @@ class _Linter:
         return inputs
 
     def banned(self) -> None:
-        """Text vectorizers, which the comparison could let pass."""
+        """Steps that can never be served, which the comparison could let pass."""
         for where, step in steps_of(self.pipeline):
-            if type(step).__name__ in TEXT:
-                detail = f"{type(step).__name__} splits text, which a graph does right for ASCII only"
-                remedy = f"compute its columns before the pipeline, or {BRING}"
-                self.check.findings.append(Finding("text", where, detail, remedy))
+            said = refusal(step)
+            if said is not None:
+                self.check.findings.append(Finding.of(ExportError(said), "step", where))
 
     def draft(self, made: Callable[[], Draft], outcomes: dict[int, Outcome]) -> Draft | None:
         try:
@@ -145,7 +143,7 @@ class _Linter:
         return len(self.check.findings) > before
 
     def steps(self, outcomes: dict[int, Outcome], made: Draft | None) -> None:
-        refused = {f.where: f.detail for f in self.check.findings if f.code in ("step", "text")}
+        refused = {f.where: f.detail for f in self.check.findings if f.code == "step"}
         for where, step in steps_of(self.pipeline):
             outcome = outcomes.get(id(step))
             said = "" if outcome is None or outcome.error is None else str(outcome.error)

@@ -12,9 +12,22 @@ import numpy as np
 
 from tenon.errors import NotLowered
 from tenon.inputs import Input
-from tenon.lowering import compose, encode, impute, linear, scale, trees  # noqa: F401  (they fill the table)
+from tenon.lowering import (  # noqa: F401  (they fill the table)
+    bins,
+    compose,
+    encode,
+    features,
+    functions,
+    impute,
+    inverse,
+    linear,
+    power,
+    scale,
+    trees,
+)
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
+from tenon.lowering.refused import refuse
 from tenon.lowering.rules import RULES, apply, lowers
 from tenon.signature import Output
 
@@ -22,7 +35,11 @@ __all__ = ["RULES", "Graph", "inputs_of", "lower", "lowers"]
 
 
 def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> Graph:
-    """The graph of a fitted pipeline, its outputs named as the signature's; NotLowered if no rule covers a step."""
+    """The graph of a fitted pipeline, its outputs named as the signature's.
+
+    NotLowered if no rule covers a step, ExportError if a step at any depth can never be served.
+    """
+    refuse(pipeline)
     g = Graph()
     result = apply(pipeline, inputs_of(g, inputs), g)
     if isinstance(result, Columns):
@@ -43,7 +60,8 @@ def _block(g: Graph, column: Input, number: int) -> Block:
     value = g.input(column.feed, column.elem, column.width or 1)
     elements: Sequence[int | None] = [None] if column.width is None else range(column.width)
     dtype = np.dtype(object) if column.is_text else column.dtype
-    return Block(value, tuple(Column(dtype, column.absent, Origin(number, e)) for e in elements))
+    nullable = np.dtype(column.type) if column.absent == "na" and not column.is_text else None
+    return Block(value, tuple(Column(dtype, column.absent, Origin(number, e), nullable) for e in elements))
 
 
 def _names(inputs: Sequence[Input]) -> tuple[str, ...] | None:

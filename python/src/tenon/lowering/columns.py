@@ -34,6 +34,12 @@ class Column:
     dtype: np.dtype[Any]
     absent: str | None = None
     origin: Origin | None = None
+    nullable: np.dtype[Any] | None = None
+    """What pandas itself computes with in a nullable column, as long as the column is in its DataFrame."""
+
+    def opaque(self, dtype: Any = None) -> Column:
+        """The column after a step without a way back to the very raw value, in the dtype that the step gives."""
+        return Column(self.dtype if dtype is None else np.dtype(dtype))
 
     def undone_by(self, step: Callable[[float], float]) -> Column:
         """The column after a one-to-one step, of which `step` is the inverse."""
@@ -56,6 +62,21 @@ class Columns:
 
     blocks: tuple[Block, ...]
     names: tuple[str, ...] | None = None
+    sparse: bool = False
+    """Whether scikit-learn holds them as a sparse matrix, on which some steps take other operations."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array that `check_array` makes of them: numpy's promotion, pandas' nullable columns being double."""
+        return np.result_type(*{c.dtype for b in self.blocks for c in b.columns})
+
+    @property
+    def stacked(self) -> np.dtype[Any]:
+        """Of the array that pandas makes of them: objects where a boolean or nullable column is beside another."""
+        kinds = {(c.nullable is not None, c.nullable or c.dtype) for b in self.blocks for c in b.columns}
+        if len(kinds) > 1 and any(nullable or d.kind in "bO" for nullable, d in kinds):
+            return np.dtype(object)
+        return np.result_type(*{d for _, d in kinds})
 
     @property
     def width(self) -> int:
@@ -85,21 +106,32 @@ class Columns:
                 picked.append(_part(g, self.blocks[owner[index]], run))
                 run = []
         names = tuple(self.names[i] for i in indices) if self.names else None
-        return Columns(tuple(picked), names)
+        return Columns(tuple(picked), names, self.sparse)
+
+    def array(self, g: Graph) -> Columns:
+        """The columns as `check_array` leaves them where a step takes any dtype: all of the common one."""
+        return self.of(self.dtype, g)
+
+    def of(self, dtype: np.dtype[Any], g: Graph) -> Columns:
+        """The columns in that dtype; integers, booleans and objects keep the tensors that hold them exactly."""
+
+        def cast(block: Block) -> Block:
+            value = g.cast(block.value, dtype.name) if dtype.kind == "f" else block.value
+            return Block(value, tuple(replace(c, dtype=dtype, nullable=None) for c in block.columns))
+
+        return replace(self, blocks=tuple(b if b.value.elem == "string" else cast(b) for b in self.blocks))
 
     def numeric(self, g: Graph) -> Block:
         """All columns in one floating tensor of the type that scikit-learn computes in.
 
-        `check_array` promotes the dtypes of a frame by numpy's rules, except that a boolean column makes it
-        an object array and so double; integers become double.
+        `check_array` promotes the dtypes of a frame by numpy's rules; what is not float32 then becomes double.
         """
         columns = tuple(c for b in self.blocks for c in b.columns)
         if any(b.value.elem == "string" for b in self.blocks):
             raise NotLowered("a step that computes gets a text column")
-        dtypes = [np.dtype(np.float64) if c.dtype.kind in "bO" else c.dtype for c in columns]
-        elem = "float32" if np.result_type(*dtypes) == np.float32 else "float64"
+        elem = "float32" if self.dtype == np.float32 else "float64"
         value = g.concat([g.cast(b.value, elem) for b in self.blocks])
-        return Block(value, tuple(replace(c, dtype=np.dtype(elem)) for c in columns))
+        return Block(value, tuple(replace(c, dtype=np.dtype(elem), nullable=None) for c in columns))
 
     def rounded(self, g: Graph) -> Block:
         """All columns cast to float32 and back to double: what trees compare with their thresholds."""
@@ -114,8 +146,24 @@ class Columns:
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
-    """Columns side by side, as numpy.hstack."""
-    return Columns(tuple(block for part in parts for block in part.blocks))
+    """Columns side by side, each with its own dtype, as in a DataFrame."""
+    blocks = tuple(block for part in parts for block in part.blocks)
+    return Columns(blocks, sparse=any(p.sparse for p in parts))
+
+
+def hstack(parts: Sequence[Columns], g: Graph, sparse: bool = False) -> Columns:
+    """Columns side by side in one dtype, as numpy.hstack and scipy.sparse.hstack make them."""
+    dtypes = [p.dtype if sparse else p.stacked for p in parts if p.width]
+    if sparse:
+        dtypes = [np.dtype(np.float64) if d.kind == "O" else d for d in dtypes]
+    whole = replace(joined(parts), sparse=sparse)
+    return whole.of(np.result_type(*dtypes), g) if dtypes else whole
+
+
+def note_threshold(g: Graph, column: Column, value: float) -> None:
+    """Tells the export that answers may jump where the column passes `value`, so that rows are made there."""
+    if column.origin is not None and np.isfinite(value):
+        g.notes.thresholds.append((column.origin.input, column.origin.element, column.origin.raw(value)))
 
 
 def _part(g: Graph, block: Block, indices: list[int]) -> Block:

@@ -1,17 +1,17 @@
-"""Rules for what holds other steps: Pipeline, ColumnTransformer, searches, and FunctionTransformer()."""
+"""Rules for what holds other steps: Pipeline, ColumnTransformer, FeatureUnion and searches."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
 
-from tenon.errors import ExportError
-from tenon.lowering.columns import Block, Columns, joined
+from tenon.lowering.columns import Block, Columns, hstack, joined
+from tenon.lowering.features import frames
 from tenon.lowering.graph import Graph
 from tenon.lowering.rules import Answers, apply, lowers, transform
 
@@ -43,24 +43,37 @@ def column_transformer(fitted: ColumnTransformer, columns: Columns, g: Graph) ->
         part = columns.select(g, indices)
         part = part if isinstance(step, str) else transform(step, part, g)
         parts.append(_weighted(part, (fitted.transformer_weights or {}).get(name), g))
-    return joined(parts)
+    return joined(parts) if frames(fitted) else hstack(parts, g, sparse=bool(fitted.sparse_output_))
 
 
-@lowers(FunctionTransformer)
-def function_transformer(fitted: FunctionTransformer, columns: Columns, g: Graph) -> Columns:
-    """Nothing, for FunctionTransformer(None). A Python function has no place in a graph."""
-    if fitted.func is not None:
-        name = getattr(fitted.func, "__name__", repr(fitted.func))
-        raise ExportError(
-            f"FunctionTransformer runs the Python function {name}, which cannot be served: compute that column "
-            "before the pipeline, or bring graph and truth yourself with tenon.bundle(model, X, expected=answers)"
-        )
-    return columns
+@lowers(FeatureUnion)
+def feature_union(fitted: FeatureUnion, columns: Columns, g: Graph) -> Columns:
+    """Every transformer on all columns, the results side by side."""
+    parts: list[Columns] = []
+    for name, step in fitted.transformer_list:
+        if isinstance(step, str) and step == "drop":
+            continue
+        part = columns if isinstance(step, str) else transform(step, columns, g)
+        parts.append(_weighted(part, (fitted.transformer_weights or {}).get(name), g))
+    return joined(parts) if frames(fitted) else hstack(parts, g, sparse=any(p.sparse for p in parts))
 
 
 def _weighted(part: Columns, weight: Any, g: Graph) -> Columns:
+    """Times a number, which leaves float32 columns float32; integers and booleans become double."""
     if weight is None:
         return part
-    block = part.numeric(g)
-    columns = tuple(c.undone_by(lambda y, w=float(weight): y / w) for c in block.columns)  # type: ignore[misc]
-    return Columns((Block(g.arith("Mul", block.value, np.asarray(weight)), columns),))
+    blocks = []
+    for block in part.blocks:
+        dtypes = {c.dtype for c in block.columns}
+        numbers = Columns((block,)).numeric(g) if dtypes == {np.dtype(np.float32)} else _double(block, g)
+        value = g.arith("Mul", numbers.value, np.asarray(weight))
+        columns = tuple(
+            c.undone_by(lambda y, w=float(weight): y / w if w else y)  # type: ignore[misc]
+            for c in numbers.columns
+        )
+        blocks.append(Block(value, columns))
+    return replace(part, blocks=tuple(blocks))
+
+
+def _double(block: Block, g: Graph) -> Block:
+    return Columns((block,)).of(np.dtype(np.float64), g).numeric(g)

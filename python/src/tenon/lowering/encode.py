@@ -7,11 +7,12 @@ infrequent ones and the place of missing values need no rule of their own.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from tenon.errors import ExportError, NotLowered
 from tenon.inputs import SENTINEL, Array
@@ -23,13 +24,31 @@ from tenon.lowering.rules import lowers
 @lowers(OneHotEncoder)
 def one_hot(fitted: OneHotEncoder, columns: Columns, g: Graph) -> Columns:
     """A row of zeros and ones for each column's category."""
-    return _encode(fitted, columns, g, [int(n) for n in fitted._n_features_outs])
+    encoded = _encode(fitted, columns, g, [int(n) for n in fitted._n_features_outs])
+    return replace(encoded, sparse=bool(fitted.sparse_output))
 
 
 @lowers(OrdinalEncoder)
 def ordinal(fitted: OrdinalEncoder, columns: Columns, g: Graph) -> Columns:
     """One number for each column's category."""
     return _encode(fitted, columns, g, [1] * len(fitted.categories_))
+
+
+@lowers(TargetEncoder)
+def target(fitted: TargetEncoder, columns: Columns, g: Graph) -> Columns:
+    """The mean of the target for each column's category, and of the whole target for an unknown one."""
+    if fitted.target_type_ == "multiclass":
+        raise NotLowered(
+            "TargetEncoder of a target with several classes is not lowered yet (encode with OneHotEncoder or "
+            "OrdinalEncoder, or fit one pipeline a class)"
+        )
+    blocks = []
+    for j, categories in enumerate(fitted.categories_):
+        block = columns.one(g, j)
+        note_domain(fitted, block.columns[0], categories, g)
+        table = np.append(fitted.encodings_[j], fitted.target_mean_).reshape(-1, 1)
+        blocks.append(_lookup(block, categories, table, np.float64, g))
+    return Columns(tuple(blocks))
 
 
 def _encode(fitted: Any, columns: Columns, g: Graph, widths: list[int]) -> Columns:
@@ -74,7 +93,7 @@ def category_table(fitted: Any, j: int) -> Array:
 
 def note_domain(fitted: Any, column: Column, categories: Array, g: Graph) -> None:
     """Tells the signature which categories an input has, if it reaches the encoder as it came."""
-    refuses = fitted.handle_unknown == "error"
+    refuses = getattr(fitted, "handle_unknown", "ignore") == "error"
     if column.origin is None or column.origin.undo:
         return
     if column.origin.element is not None:
@@ -112,9 +131,10 @@ def _lookup(block: Block, categories: Array, table: Array, dtype: Any, g: Graph)
 
 def _keys(categories: Array, value: Value, column: Column) -> Array:
     if value.elem != "string":
-        if categories.dtype.kind in "OUS":
+        if any(c is None or isinstance(c, str) for c in categories):
             raise NotLowered("an encoder fitted on text gets numbers")
-        return categories
+        # Numbers and flags beside text are objects to scikit-learn, and numbers here.
+        return np.asarray(categories.tolist(), dtype=value.elem)
     return np.array([_text_key(c, column) for c in categories], dtype=object)
 
 

@@ -22,7 +22,13 @@ ML = "ai.onnx.ml"
 _PROTO = {
     "float64": TensorProto.DOUBLE,
     "float32": TensorProto.FLOAT,
+    "int8": TensorProto.INT8,
+    "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32,
     "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "uint32": TensorProto.UINT32,
     "uint64": TensorProto.UINT64,
     "bool": TensorProto.BOOL,
     "string": TensorProto.STRING,

@@ -1,16 +1,17 @@
-"""The rule for SimpleImputer: Where and IsNaN on numbers, a comparison with the sentinel on text."""
+"""Rules for SimpleImputer and MissingIndicator: IsNaN on numbers, a comparison with the sentinel on text."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator, SimpleImputer
 
 from tenon.errors import NotLowered
 from tenon.inputs import SENTINEL
-from tenon.lowering.columns import Block, Column, Columns, joined
+from tenon.lowering.columns import Block, Column, Columns, hstack, joined
 from tenon.lowering.graph import Graph, Value
 from tenon.lowering.rules import lowers
 
@@ -19,16 +20,25 @@ from tenon.lowering.rules import lowers
 def simple_imputer(fitted: SimpleImputer, columns: Columns, g: Graph) -> Columns:
     """Fills what is missing; columns without any value at fit are dropped, indicators appended."""
     text = any(b.value.elem == "string" for b in columns.blocks)
-    if not text and fitted.strategy in ("mean", "median"):
-        columns = Columns((columns.numeric(g),), columns.names)
+    if not text:
+        floating = fitted.strategy in ("mean", "median") or columns.dtype == object
+        array = Columns((columns.numeric(g),)) if floating else columns.array(g)
+        columns = replace(columns, blocks=array.blocks)
     kept = np.arange(columns.width)
     if not fitted.keep_empty_features:
         kept = np.flatnonzero(~np.asarray(pd.isna(fitted.statistics_)))
     filled = _fill_text if text else _fill_numbers
     parts = [filled(fitted, columns, g, [int(j) for j in kept])]
     if fitted.add_indicator:
-        parts += [_indicator(fitted, columns, g, int(j)) for j in fitted.indicator_.features_]
-    return joined(parts)
+        parts += [_flag(fitted.missing_values, columns, g, int(j)) for j in fitted.indicator_.features_]
+    return hstack(parts, g, sparse=columns.sparse)
+
+
+@lowers(MissingIndicator)
+def missing_indicator(fitted: MissingIndicator, columns: Columns, g: Graph) -> Columns:
+    """A boolean for each column, or for each that had gaps at fit."""
+    flags = joined([_flag(fitted.missing_values, columns, g, int(j)) for j in fitted.features_])
+    return replace(flags, sparse=columns.sparse if fitted.sparse == "auto" else bool(fitted.sparse))
 
 
 def _fill_numbers(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[int]) -> Columns:
@@ -40,9 +50,11 @@ def _fill_numbers(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[
         start += len(block.columns)
         if not mine:
             continue
-        part = Columns((block,)).select(g, [j - start + len(block.columns) for j in mine]).blocks[0]
+        (part,) = Columns((block,)).select(g, [j - start + len(block.columns) for j in mine]).blocks
         values = np.asarray([fillings[j] for j in mine], dtype=np.float64)
-        value = g.where(_gone(fitted, part.value, g), g.constant(values, part.value.elem), part.value)
+        value = g.where(
+            _gone(fitted.missing_values, part.value, g), g.constant(values, part.value.elem), part.value
+        )
         out.append(Block(value, part.columns))
     return Columns(tuple(out))
 
@@ -55,23 +67,26 @@ def _fill_text(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[int
             raise NotLowered("a SimpleImputer gets text and numbers together: give each its own")
         if _same_gap(fitted.missing_values, block.columns[0]):
             filling = g.constant([[str(fitted.statistics_[j])]], "string")
-            block = Block(g.where(_gone(fitted, block.value, g), filling, block.value), block.columns)
+            block = Block(
+                g.where(_gone(fitted.missing_values, block.value, g), filling, block.value), block.columns
+            )
         out.append(block)
     return Columns(tuple(out))
 
 
-def _indicator(fitted: SimpleImputer, columns: Columns, g: Graph, j: int) -> Columns:
+def _flag(marker: Any, columns: Columns, g: Graph, j: int) -> Columns:
+    """Whether column j is missing, as a boolean that numbers hold."""
     block = columns.one(g, j)
-    value = g.cast(_gone(fitted, block.value, g), "float64")
-    # The flags join the numbers and take their type.
-    return Columns((Block(value, (Column(block.columns[0].dtype),)),))
+    value = g.cast(_gone(marker, block.value, g), "float64")
+    if block.value.elem == "string" and not _same_gap(marker, block.columns[0]):
+        value = g.arith("Mul", value, 0)
+    return Columns((Block(value, (Column(np.dtype(bool)),)),))
 
 
-def _gone(fitted: SimpleImputer, value: Value, g: Graph) -> Value:
+def _gone(marker: Any, value: Value, g: Graph) -> Value:
     """Where `missing_values` stands, as a boolean tensor of the value's shape."""
-    marker: Any = fitted.missing_values
     if value.elem == "string":
-        text = SENTINEL if not isinstance(marker, str) else marker
+        text = marker if isinstance(marker, str) else SENTINEL
         return g.op("Equal", value, g.constant([text], "string"), elem="bool")
     if pd.isna(marker):
         return g.op("IsNaN", g.cast(value, "float64") if "int" in value.elem else value, elem="bool")
@@ -79,7 +94,7 @@ def _gone(fitted: SimpleImputer, value: Value, g: Graph) -> Value:
 
 
 def _same_gap(marker: Any, column: Column) -> bool:
-    """Whether what is missing in the column is what the imputer looks for: NaN is filled, None is left."""
+    """Whether what is missing in the column is what the step looks for: NaN is filled, None is left."""
     if isinstance(marker, str):
         return True
     return column.absent == {True: "none", False: "na" if marker is pd.NA else "nan"}[marker is None]

@@ -16,6 +16,7 @@ import numpy as np
 from tenon.errors import NotLowered
 from tenon.lowering.columns import Columns
 from tenon.lowering.graph import Graph, Value
+from tenon.lowering.refused import waiting
 
 Answers: TypeAlias = dict[str, Value]
 Rule: TypeAlias = Callable[[Any, Columns, Graph], "Columns | Answers"]
@@ -42,7 +43,9 @@ def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
 def _apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     rule = RULES.get(type(step))
     if rule is None:
-        raise NotLowered(f"{type(step).__name__} is not among the steps that the kit lowers itself")
+        raise NotLowered(
+            waiting(step) or f"{type(step).__name__} is not among the steps that the kit lowers itself"
+        )
     result = rule(step, columns, g)
     return _named(step, columns, result) if isinstance(result, Columns) else result
 
