@@ -20,6 +20,10 @@ PACKAGES = (
     "scipy",
     "pandas",
     "protobuf",
+    "xgboost-cpu",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 )
 
 

@@ -219,7 +219,8 @@ def _check_columns(expected: list[str], frame: Frame) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise ExportError("the pipeline was fitted on a DataFrame, X is an array: pass the training frame")
     got = [str(c) for c in frame.columns]
-    if got == expected:
+    # LightGBM keeps names with underscores for blanks.
+    if got == expected or [c.replace(" ", "_") for c in got] == expected:
         return
     lacking, extra = [c for c in expected if c not in got], [c for c in got if c not in expected]
     said = [f"lacks {lacking[0]!r}"] if lacking else []
