@@ -22,6 +22,7 @@ from tenon.convert import convert
 from tenon.errors import ExportError, NotLowered
 from tenon.inputs import Array, Frame, Input, as_frame, describe, feeds, take
 from tenon.lowering import Graph, lower
+from tenon.lowering.boosters import refuse_native
 from tenon.lowering.graph import Notes
 from tenon.names import bad_name, is_model_name
 from tenon.package import package
@@ -196,6 +197,7 @@ def _like(held: Frame, frame: Frame) -> Frame:
 def _check_pipeline(pipeline: Any, frame: Frame) -> None:
     if isinstance(pipeline, type) or not hasattr(pipeline, "predict"):
         raise ExportError(f"{pipeline!r} does not predict: pass a fitted scikit-learn pipeline")
+    refuse_native(pipeline)
     try:
         check_is_fitted(pipeline)
     except NotFittedError as e:
@@ -205,7 +207,10 @@ def _check_pipeline(pipeline: Any, frame: Frame) -> None:
     expected = getattr(pipeline, "feature_names_in_", None)
     if expected is not None:
         _check_columns([str(c) for c in expected], frame)
-    count = getattr(pipeline, "n_features_in_", frame.shape[1])
+    # CatBoost sets n_features_in_ once only, and not at all in a model that was loaded; its names it keeps.
+    count = len(getattr(pipeline, "feature_names_", ())) or getattr(
+        pipeline, "n_features_in_", frame.shape[1]
+    )
     if count != frame.shape[1]:
         raise ExportError(
             f"X has {frame.shape[1]} columns, the pipeline was fitted on {count}: pass the training frame"

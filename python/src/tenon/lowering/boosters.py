@@ -23,8 +23,26 @@ from tenon.lowering.trees import float32_turn
 Gone: TypeAlias = Callable[[Graph, Value, Sequence[int]], Value]
 """Puts NaN where a library takes a number [N, k] of those features for missing."""
 
-NO_CODE = np.iinfo(np.int64).min
+NO_CODE = -(2**63)
 """The code of a missing value among categories that are numbers."""
+
+
+_NATIVE = {
+    "xgboost.core.Booster": "load its file with XGBClassifier().load_model or XGBRegressor().load_model",
+    "lightgbm.basic.Booster": "train with LGBMClassifier or LGBMRegressor",
+    "catboost.core.CatBoost": "load its file with CatBoostClassifier().load_model or CatBoostRegressor().load_model",
+}
+
+
+def refuse_native(model: Any) -> None:
+    """ExportError for a library's own kind of model, which says neither classes nor the columns of its frame."""
+    kind = type(model)
+    remedy = _NATIVE.get(f"{kind.__module__}.{kind.__qualname__}")
+    if remedy is not None:
+        library = kind.__module__.split(".")[0]
+        raise ExportError(
+            f"{library}.{kind.__name__} does not say what it predicts: {remedy}, and export that"
+        )
 
 
 @dataclass(frozen=True)
@@ -62,19 +80,21 @@ class Reading:
 
 def forest(trees: Sequence[Boosted], targets: int, columns: Columns, reading: Reading, g: Graph) -> Value:
     """The sum [N, targets] over all trees, in their order."""
-    plain = sorted({int(f) for t in trees for f in t.feature[_numeric_nodes(t)]})
-    splits = [m for t in trees for m in t.members.values()]
-    sets = sorted(dict.fromkeys(splits), key=lambda m: m.feature)
-    if not plain and not sets:
-        plain = [0]  # No tree splits, but an ensemble wants rows.
+    asked = np.concatenate([t.feature[_numeric_nodes(t)] for t in trees])
+    turns = np.concatenate([t.threshold[_numeric_nodes(t)] for t in trees])
+    splits = dict.fromkeys(m for t in trees for m in t.members.values())
+    sets = sorted(splits, key=lambda m: m.feature)
+    # Where no tree splits, the ensemble still wants rows.
+    plain = np.unique(asked).tolist() or ([] if sets else [0])
+    for feature, names in reading.categories.items():
+        _note_domain(names, columns.one(g, feature), reading, g)
+    for feature in plain:
+        if feature not in reading.categories:
+            column = columns.one(g, feature).columns[0]
+            _note(np.unique(turns[asked == feature]).tolist(), column, reading.compares == "float32", g)
     parts = [_numbers(plain, columns, reading, g)] if plain else []
     for feature in dict.fromkeys(m.feature for m in sets):
         parts.append(_sides(feature, [m for m in sets if m.feature == feature], columns, reading, g))
-    for feature in plain:
-        if columns.one(g, feature).value.elem == "string":
-            continue
-        turns = {float(v) for t in trees for v in t.threshold[_numeric_nodes(t) & (t.feature == feature)]}
-        _note(sorted(turns), columns.one(g, feature).columns[0], reading.compares == "float32", g)
     place = {feature: i for i, feature in enumerate(plain)}
     side = {m: len(plain) + i for i, m in enumerate(sets)}
     return ensemble(g, g.concat(parts), [_placed(t, place, side) for t in trees], targets)
@@ -123,10 +143,11 @@ def _number(feature: int, block: Block, reading: Reading, g: Graph) -> Block:
         return block
     names = reading.categories.get(feature)
     if names is None:
-        raise ExportError("the model compares a text column with numbers: fit it again on the frame as it is now")
-    _note_domain(names, block, reading, g)
-    codes = [*map(float, range(len(names))), np.nan, np.nan]
-    return Block(g.op("Gather", g.constant(codes, "float64"), _index(block.value, [*names, SENTINEL], g), axis=0), block.columns)
+        raise ExportError(
+            "the model compares a text column with numbers: fit it again on the frame as it is now"
+        )
+    codes = g.constant([*map(float, range(len(names))), np.nan, np.nan], "float64")
+    return Block(g.op("Gather", codes, _index(block.value, [*names, SENTINEL], g), axis=0), block.columns)
 
 
 def _sides(feature: int, sets: Sequence[Members], columns: Columns, reading: Reading, g: Graph) -> Value:
@@ -140,7 +161,6 @@ def _sides(feature: int, sets: Sequence[Members], columns: Columns, reading: Rea
     else:
         known = list(range(len(names)))
         value, keys = block.value, [*names, SENTINEL]
-        _note_domain(names, block, reading, g)
     unknown = -1 if -1 not in known else min(known) - 1
     table = [[m.side(code) for m in sets] for code in known]
     table += [[int(not m.missing_left) for m in sets], [m.side(unknown) for m in sets]]
@@ -164,7 +184,9 @@ def _index(value: Value, keys: Sequence[Any], g: Graph) -> Value:
 def _codes(feature: int, block: Block, reading: Reading, g: Graph) -> Value:
     """The whole part of numbers that are categories; a cast of NaN would be the processor's to define."""
     if block.value.elem == "string":
-        raise ExportError("the model has codes for a column that is text now: fit it again on the frame as it is")
+        raise ExportError(
+            "the model has codes for a column that is text now: fit it again on the frame as it is"
+        )
     value = reading.gone(g, g.cast(block.value, "float64"), [feature])
     gone = g.op("IsNaN", value, elem="bool")
     return g.cast(g.where(gone, g.constant(float(NO_CODE), "float64"), value), "int64")
@@ -172,7 +194,9 @@ def _codes(feature: int, block: Block, reading: Reading, g: Graph) -> Value:
 
 def _note_domain(names: tuple[str, ...], block: Block, reading: Reading, g: Graph) -> None:
     if block.value.elem != "string":
-        raise ExportError("the model has categories for a column of numbers: fit it again on the frame as it is")
+        raise ExportError(
+            "the model has categories for a column of numbers: fit it again on the frame as it is"
+        )
     origin = block.columns[0].origin
     if origin is not None:
         g.notes.domains.setdefault(origin.input, []).append((names, reading.refuses_unknown))
@@ -182,7 +206,8 @@ def _note(turns: Sequence[float], column: Column, single: bool, g: Graph) -> Non
     """Raw values at which some tree turns, for boundary rows; after a cast to float32 between two of them."""
     if column.origin is None:
         return
-    for turn in (t for t in turns if np.isfinite(t)):
+    # CatBoost keeps what is missing behind the last or before the first float32.
+    for turn in (t for t in turns if abs(t) < np.finfo(np.float32 if single else np.float64).max):
         for value in (turn, float32_turn(turn)) if single else (turn,):
             g.notes.thresholds.append((column.origin.input, column.origin.element, column.origin.raw(value)))
 
@@ -192,6 +217,6 @@ def _placed(tree: Boosted, place: Mapping[int, int], side: Mapping[Members, int]
     feature, threshold, missing_left = tree.feature.copy(), tree.threshold.copy(), tree.missing_left.copy()
     for node in np.flatnonzero(_numeric_nodes(tree)):
         feature[node] = place[int(feature[node])]
-    for node, members in tree.members.items():
-        feature[node], threshold[node], missing_left[node] = side[members], 0.5, False
+    for split, members in tree.members.items():
+        feature[split], threshold[split], missing_left[split] = side[members], 0.5, False
     return replace(tree, feature=feature, threshold=threshold, missing_left=missing_left)

@@ -146,7 +146,9 @@ def _branching(tree: dict[str, Any], features: dict[int, tuple[int, bool]]) -> B
         threshold=np.array([a[1] for a in asked], dtype=float),
         missing_left=np.array([a[2] for a in asked], dtype=bool),
         is_leaf=is_leaf,
-        weight=np.array([np.zeros(width) if "split" in n else np.ravel(n["value"]) for n in found], dtype=float),
+        weight=np.array(
+            [np.zeros(width) if "split" in n else np.ravel(n["value"]) for n in found], dtype=float
+        ),
     )
 
 

@@ -56,6 +56,8 @@ class Columns:
 
     blocks: tuple[Block, ...]
     names: tuple[str, ...] | None = None
+    sparse: bool = False
+    """Whether scikit-learn holds them in a sparse matrix, whose zeros some libraries take for missing."""
 
     @property
     def width(self) -> int:
@@ -115,7 +117,9 @@ class Columns:
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """Columns side by side, as numpy.hstack."""
-    return Columns(tuple(block for part in parts for block in part.blocks))
+    return Columns(
+        tuple(block for part in parts for block in part.blocks), sparse=any(p.sparse for p in parts)
+    )
 
 
 def _part(g: Graph, block: Block, indices: list[int]) -> Block:

@@ -68,7 +68,9 @@ def read(fitted: Any) -> Model:
     """A fitted estimator's trees; ExportError for linear ones and for a setting that changes predictions."""
     early = [k for k in ("pred_early_stop", "predict_raw_score") if fitted.get_params().get(k)]
     if early:
-        raise ExportError(f"{type(fitted).__name__}({early[0]}=True) is not lowered: leave it out and fit again")
+        raise ExportError(
+            f"{type(fitted).__name__}({early[0]}=True) is not lowered: leave it out and fit again"
+        )
     head, *parts = fitted.booster_.model_to_string().split("\nTree=")
     fields = _fields(head)
     if "objective" not in fields:
@@ -83,7 +85,7 @@ def read(fitted: Any) -> Model:
     trees = [_tree(t, i % targets) for i, t in enumerate(raw)]
     return Model(
         objective=objective,
-        settings=dict((w.split(":") + [""])[:2] for w in words),
+        settings={name: value for name, _, value in (w.partition(":") for w in words)},
         trees=trees,
         targets=targets,
         rounds=len(trees) // targets,

@@ -46,7 +46,9 @@ def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     if rule is None:
         raise NotLowered(f"{type(step).__name__} is not among the steps that the kit lowers itself")
     result = rule(step, columns, g)
-    return _named(step, columns, result) if isinstance(result, Columns) else result
+    if not isinstance(result, Columns):
+        return result
+    return replace(_named(step, columns, result), sparse=_is_sparse(step, columns, result))
 
 
 def transform(step: Any, columns: Columns, g: Graph) -> Columns:
@@ -75,3 +77,13 @@ def _named(step: Any, before: Columns, after: Columns) -> Columns:
     except (AttributeError, ValueError, TypeError):
         return replace(after, names=None)
     return replace(after, names=names if len(names) == after.width else None)
+
+
+def _is_sparse(step: Any, before: Columns, after: Columns) -> bool:
+    """Whether a step hands on a sparse matrix: as it was told or found at fit, otherwise as it got it."""
+    if getattr(step, "encode", None) == "onehot":  # KBinsDiscretizer
+        return True
+    for name in ("sparse_output_", "sparse_output"):  # ColumnTransformer, then encoders
+        if hasattr(step, name):
+            return bool(getattr(step, name))
+    return before.sparse or after.sparse

@@ -5,6 +5,7 @@ A row goes left where `float32(x) < threshold`. The base score is the first summ
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from tenon.errors import ExportError
 from tenon.inputs import Array
 from tenon.lowering.boosters import Boosted, Gone, Members, Reading, class_scores, constant, forest, in_double
-from tenon.lowering.columns import Columns
+from tenon.lowering.columns import Block, Columns
 from tenon.lowering.graph import Graph, Value
 from tenon.lowering.linear import two_classes
 from tenon.lowering.rules import Answers, classes_of, lowers
@@ -55,6 +56,7 @@ def classifier(fitted: Any, columns: Columns, g: Graph) -> Answers:
         decides = margin if model.objective == "multi:softmax" else proba
         index = g.op("ArgMax", decides, elem="int64", axis=1, keepdims=0)
         return {"label": g.labels(index, classes, elem), "probabilities": proba}
+    _one_target(fitted, model)
     positive = _answer(model.objective, margin, g)
     above = g.op("Greater", positive, g.constant(0.5, positive.elem), elem="bool")
     index = g.flat(g.cast(above, "int64"))
@@ -65,12 +67,16 @@ def classifier(fitted: Any, columns: Columns, g: Graph) -> Answers:
 def regressor(fitted: Any, columns: Columns, g: Graph) -> Answers:
     """The margin, as the objective answers it."""
     model = read(fitted)
+    _one_target(fitted, model)
+    return {"prediction": g.flat(_answer(model.objective, _margin(fitted, model, columns, g), g))}
+
+
+def _one_target(fitted: Any, model: Model) -> None:
     if model.targets > 1:
         raise ExportError(
             f"{type(fitted).__name__} predicts {model.targets} targets at once: "
-            "wrap one for each target in sklearn's MultiOutputRegressor"
+            "wrap one for each in scikit-learn's MultiOutputClassifier or MultiOutputRegressor"
         )
-    return {"prediction": g.flat(_answer(model.objective, _margin(fitted, model, columns, g), g))}
 
 
 def read(fitted: Any) -> Model:
@@ -90,10 +96,12 @@ def read(fitted: Any) -> Model:
     trees = [_tree(t, k, base) for t, k in zip(inner["trees"][:count], inner["tree_info"], strict=False)]
     for tree, dropped in zip(trees, booster.get("weight_drop", []), strict=False):
         # Dart takes the base score off a sum that has it, in float32, before it weighs a tree.
-        added = base[tree.target] if tree.weight.ndim == 1 else base
-        tree.weight = (((added + tree.weight) - added) * np.float32(dropped)).astype(np.float32)
+        added = base[tree.target]
+        tree.weight = ((added + tree.weight) - added) * np.float32(dropped)
     single = [s for t in trees for s in ([t] if t.weight.ndim == 1 else class_scores([t]))]
-    return Model(objective, [*constant(base), *single], len(base), _categories(inner, learner["feature_types"]))
+    return Model(
+        objective, [*constant(base), *single], len(base), _categories(inner, learner["feature_types"])
+    )
 
 
 def _tree(tree: dict[str, Any], target: int, base: Array) -> Boosted:
@@ -147,7 +155,13 @@ def _categories(model: dict[str, Any], types: list[str]) -> dict[int, tuple[str,
                 "the XGBoost model has categories without names: give it category columns of text in a DataFrame"
             )
         text = bytes(v % 256 for v in kept[feature]["values"])
-        found[feature] = tuple(text[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False))
+        if not text.isascii():
+            # It counts characters where it means bytes, so the names that it keeps are cut and run together.
+            raise ExportError(
+                "XGBoost loses categories that are not ASCII: rename them, or put an OrdinalEncoder in front of it "
+                "and fit again"
+            )
+        found[feature] = tuple(text[a:b].decode() for a, b in itertools.pairwise(offsets))
     return found
 
 
@@ -164,20 +178,35 @@ def _base(objective: str, written: str) -> Array:
 
 def _margin(fitted: Any, model: Model, columns: Columns, g: Graph) -> Value:
     g.notes.single = True
-    reading = Reading("float32", "float32", model.categories, refuses_unknown=True, gone=_marked(fitted.missing))
-    return forest(model.trees, model.targets, columns, reading, g)
+    reading = Reading(
+        "float32", "float32", model.categories, refuses_unknown=True, gone=_marked(fitted.missing)
+    )
+    return forest(model.trees, model.targets, _present(columns, g), reading, g)
+
+
+def _present(columns: Columns, g: Graph) -> Columns:
+    """NaN for what a sparse matrix leaves out, its zeros: XGBoost takes them for missing."""
+    if not columns.sparse:
+        return columns
+    blocks = []
+    for block in columns.blocks:
+        value = block.value if block.value.elem == "float32" else g.cast(block.value, "float64")
+        blocks.append(Block(_without(0.0, value, g), block.columns))
+    return Columns(tuple(blocks), columns.names)
 
 
 def _marked(marker: float) -> Gone:
     """NaN where the number stands that the estimator was told to take for missing."""
 
     def gone(g: Graph, value: Value, features: Any) -> Value:
-        if marker is None or np.isnan(marker):
-            return value
-        found = g.op("Equal", value, g.constant(marker, value.elem), elem="bool")
-        return g.where(found, g.constant(np.nan, value.elem), value)
+        return value if marker is None or np.isnan(marker) else _without(marker, value, g)
 
     return gone
+
+
+def _without(number: float, value: Value, g: Graph) -> Value:
+    found = g.op("Equal", value, g.constant(number, value.elem), elem="bool")
+    return g.where(found, g.constant(np.nan, value.elem), value)
 
 
 def _answer(objective: str, margin: Value, g: Graph) -> Value:
