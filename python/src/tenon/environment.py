@@ -22,6 +22,10 @@ PACKAGES = (
     "protobuf",
     "torch",
     "keras",
+    "xgboost-cpu",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 )
 
 

@@ -17,6 +17,7 @@ from tenon.diagnose import causes
 from tenon.draft import Draft, draft, like
 from tenon.errors import ExportError, Finding
 from tenon.inputs import Frame, Input, as_frame, examine_columns, feeds
+from tenon.lowering.boosters import refuse_native
 from tenon.lowering.refused import refusal
 from tenon.lowering.trace import Outcome, steps_of, trace
 from tenon.suspicions import suspicions
@@ -172,6 +173,10 @@ def pipeline_findings(pipeline: Any, frame: Frame | None) -> list[Finding]:
     if isinstance(pipeline, type) or not hasattr(pipeline, "predict"):
         return [_does_not_predict(pipeline)]
     try:
+        refuse_native(pipeline)
+    except ExportError as e:
+        return [Finding.of(e, "pipeline")]
+    try:
         check_is_fitted(pipeline)
     except NotFittedError:
         said = "the pipeline is not fitted"
@@ -215,10 +220,16 @@ def _columns_of_fit(pipeline: Any, frame: Frame) -> list[Finding]:
             for c in got
             if c not in set(names)
         ]
+        # LightGBM keeps names with underscores for blanks.
+        if names == [c.replace(" ", "_") for c in got]:
+            return []
         if not found and got != names:
             found.append(Finding("columns-of-fit", "X", "X has another order of columns than at fit", remedy))
         return found
-    count = getattr(pipeline, "n_features_in_", frame.shape[1])
+    # CatBoost sets n_features_in_ once only, and not at all in a model that was loaded; its names it keeps.
+    count = len(getattr(pipeline, "feature_names_", ())) or getattr(
+        pipeline, "n_features_in_", frame.shape[1]
+    )
     if count == frame.shape[1]:
         return []
     said = f"X has {frame.shape[1]} columns, the pipeline was fitted on {count}"

@@ -49,7 +49,8 @@ def as_answers(output: Output, values: Array) -> Array:
 
 
 def _classifier_outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
-    if _call(pipeline.predict, frame).ndim > 1 or isinstance(pipeline.classes_, list):
+    # CatBoost answers several classes with a column [N, 1].
+    if _call(pipeline.predict, frame).size > count(frame) or isinstance(pipeline.classes_, list):
         raise ExportError("the pipeline predicts several labels at once: fit one pipeline a label for now")
     kind = _label_type(np.asarray(pipeline.classes_))
     label = Output("label", "label", kind, "label")

@@ -14,16 +14,19 @@ from tenon.errors import NotLowered
 from tenon.inputs import Input
 from tenon.lowering import (  # noqa: F401  (they fill the table)
     bins,
+    catboost,
     compose,
     encode,
     features,
     functions,
     impute,
     inverse,
+    lightgbm,
     linear,
     power,
     scale,
     trees,
+    xgboost,
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph

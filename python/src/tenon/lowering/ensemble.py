@@ -63,7 +63,7 @@ def of_classes(shape: Tree, fractions: Array) -> list[Tree]:
 
 
 def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Value:
-    """The sum [N, targets] over all trees for a double value [N, k]."""
+    """The sum [N, targets] over all trees for a value [N, k], in whose precision it compares and adds."""
     nodes = _Nodes()
     for tree in trees:
         nodes.append(tree)
@@ -77,7 +77,7 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
         n_targets=targets,
         tree_roots=nodes.roots,
         nodes_featureids=columns["feature"],
-        nodes_splits=numpy_helper.from_array(np.array(columns["threshold"], dtype=np.float64)),
+        nodes_splits=numpy_helper.from_array(np.array(columns["threshold"], dtype=value.elem)),
         nodes_modes=numpy_helper.from_array(np.zeros(len(columns["feature"]), dtype=np.uint8)),
         nodes_missing_value_tracks_true=columns["missing"],
         nodes_truenodeids=columns["left"],
@@ -85,7 +85,7 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
         nodes_falsenodeids=columns["right"],
         nodes_falseleafs=columns["right_is_leaf"],
         leaf_targetids=nodes.leaf_targets,
-        leaf_weights=numpy_helper.from_array(np.array(nodes.leaf_weights, dtype=np.float64)),
+        leaf_weights=numpy_helper.from_array(np.array(nodes.leaf_weights, dtype=value.elem)),
     )
 
 

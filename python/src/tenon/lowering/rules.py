@@ -1,7 +1,8 @@
 """The table of lowering rules: one small function for each transformer or estimator.
 
 A transformer's rule takes `(fitted, columns, graph)` and returns `Columns`; a predictor's returns `Answers`,
-its outputs by name. To cover another one, write the function and put `@lowers(Class)` above it.
+its outputs by name. To cover another one, write the function and put `@lowers(Class)` above it; a class of
+a library that need not be installed is named by its text, `@lowers("library.module.Class")`.
 A rule raises NotLowered for settings that it does not cover and ExportError for what no graph can hold.
 """
 
@@ -21,11 +22,11 @@ from tenon.lowering.refused import waiting
 Answers: TypeAlias = dict[str, Value]
 Rule: TypeAlias = Callable[[Any, Columns, Graph], "Columns | Answers"]
 
-RULES: dict[type, Rule] = {}
+RULES: dict[type | str, Rule] = {}
 
 
-def lowers(*kinds: type) -> Callable[[Rule], Rule]:
-    """Registers a rule for exactly these classes; a subclass may compute something else."""
+def lowers(*kinds: type | str) -> Callable[[Rule], Rule]:
+    """Registers a rule for exactly these classes, or their full names; a subclass may compute something else."""
 
     def register(rule: Rule) -> Rule:
         for kind in kinds:
@@ -35,13 +36,18 @@ def lowers(*kinds: type) -> Callable[[Rule], Rule]:
     return register
 
 
+def rule_of(kind: type) -> Rule | None:
+    """The rule for a class, found by itself or by its full name; None if the table has none."""
+    return RULES.get(kind) or RULES.get(f"{kind.__module__}.{kind.__qualname__}")
+
+
 def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     """Lowers one fitted step; NotLowered if the table has no rule for it."""
     return _apply(step, columns, g) if g.watch is None else g.watch(_apply, step, columns, g)
 
 
 def _apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
-    rule = RULES.get(type(step))
+    rule = rule_of(type(step))
     if rule is None:
         raise NotLowered(
             waiting(step) or f"{type(step).__name__} is not among the steps that the kit lowers itself"
