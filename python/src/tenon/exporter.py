@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,7 +25,7 @@ from tenon.lowering.graph import Notes
 from tenon.names import bad_name, is_model_name
 from tenon.package import package
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
-from tenon.truth import answers, describe_outputs
+from tenon.truth import answers, describe_outputs, task
 
 LISTED = 1000
 """Categories that are listed for information; a domain that refuses others is listed whole."""
@@ -56,7 +55,7 @@ def export(
     return package(
         Path(path) if path is not None else Path(f"{name}.tenon"),
         name=name,
-        task="classification" if is_classifier(pipeline) else "regression",
+        task=task(pipeline),
         description=_describe(pipeline),
         model=draft.model,
         signature=draft.signature,

@@ -12,10 +12,21 @@ import numpy as np
 
 from tenon.errors import NotLowered
 from tenon.inputs import Input
-from tenon.lowering import compose, encode, impute, linear, scale, trees  # noqa: F401  (they fill the table)
+from tenon.lowering import (  # noqa: F401  (they fill the table)
+    boosting,
+    clusters,
+    compose,
+    encode,
+    impute,
+    isolation,
+    linear,
+    scale,
+    trees,
+)
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
 from tenon.lowering.rules import RULES, apply, lowers
+from tenon.lowering.targets import answer
 from tenon.signature import Output
 
 __all__ = ["RULES", "Graph", "lower", "lowers"]
@@ -28,9 +39,7 @@ def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> 
     if isinstance(result, Columns):
         raise NotLowered("the pipeline ends in a transformer")
     for output in outputs:
-        if output.source not in result:
-            raise NotLowered(f"no rule gives the output {output.name}")
-        g.output(output.source, result[output.source], len(output.classes) if output.classes else None)
+        g.output(output.source, answer(g, result, output), len(output.classes) if output.classes else None)
     return g
 
 
