@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import BisectingKMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -86,6 +87,12 @@ def test_fall_back_that_is_not_exact(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda p, **options: right(other, **{**options, "options": {id(other): {"zipmap": False}}}),
     )
     assert "differs from the pipeline on" in refusal(pipeline, IRIS, tmp_path)
+
+
+def test_answers_that_are_drawn_at_random(tmp_path: Path) -> None:
+    said = refusal(DummyClassifier(strategy="stratified").fit(IRIS, SPECIES), IRIS, tmp_path)
+    assert "at random" in said
+    assert "most_frequent" in said
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,20 @@ import numpy as np
 from tenon.errors import NotLowered
 from tenon.inputs import Input
 from tenon.lowering import (  # noqa: F401  (they fill the table)
+    bag,
     boosting,
+    calibrate,
     clusters,
+    committee,
     compose,
     encode,
     impute,
     isolation,
     linear,
     scale,
+    several,
     trees,
+    wrap,
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
