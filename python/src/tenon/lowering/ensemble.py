@@ -73,12 +73,12 @@ def of_classes(shape: Tree, fractions: Array) -> list[Tree]:
 
 
 def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Value:
-    """The sum [N, targets] over all trees for a double value [N, k]."""
+    """The sum [N, targets] over all trees for a value [N, k], in whose precision it compares and adds."""
     nodes = _Nodes()
     for tree in trees:
         nodes.append(tree)
     columns = nodes.columns
-    sets = {"membership_values": _doubles(nodes.members)} if nodes.members else {}
+    sets = {"membership_values": _numbers(nodes.members, value)} if nodes.members else {}
     return g.op(
         "TreeEnsemble",
         value,
@@ -88,7 +88,7 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
         n_targets=targets,
         tree_roots=nodes.roots,
         nodes_featureids=columns["feature"],
-        nodes_splits=_doubles(columns["threshold"]),
+        nodes_splits=_numbers(columns["threshold"], value),
         nodes_modes=numpy_helper.from_array(np.array(columns["mode"], dtype=np.uint8)),
         nodes_missing_value_tracks_true=columns["missing"],
         nodes_truenodeids=columns["left"],
@@ -96,13 +96,13 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
         nodes_falsenodeids=columns["right"],
         nodes_falseleafs=columns["right_is_leaf"],
         leaf_targetids=nodes.leaf_targets,
-        leaf_weights=_doubles(nodes.leaf_weights),
+        leaf_weights=_numbers(nodes.leaf_weights, value),
         **sets,
     )
 
 
-def _doubles(values: Sequence[float]) -> TensorProto:
-    return numpy_helper.from_array(np.array(values, dtype=np.float64))
+def _numbers(values: Sequence[float], like: Value) -> TensorProto:
+    return numpy_helper.from_array(np.array(values, dtype=like.elem))
 
 
 def _pruned(shape: Tree, used: Array, weight: Array, target: Array) -> Tree:
