@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import BisectingKMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -87,6 +88,14 @@ def test_fall_back_that_is_not_exact(tmp_path: Path, monkeypatch: pytest.MonkeyP
         lambda p, **options: right(other, **{**options, "options": {id(other): {"zipmap": False}}}),
     )
     assert "differs from the pipeline on" in refusal(pipeline, IRIS, tmp_path)
+
+
+def test_answers_that_depend_on_the_other_rows(tmp_path: Path) -> None:
+    inner = LogisticRegression(max_iter=500)
+    pipeline = CalibratedClassifierCV(inner, method="temperature", cv=2).fit(IRIS, SPECIES)
+    said = refusal(pipeline, IRIS, tmp_path)
+    assert "all rows of a batch" in said
+    assert 'method="sigmoid"' in said
 
 
 def test_answers_that_are_drawn_at_random(tmp_path: Path) -> None:

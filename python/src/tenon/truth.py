@@ -111,7 +111,8 @@ def _regressor_outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
 def _classifier_outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
     raw = _call(pipeline.predict, frame)
     proba = _call(pipeline.predict_proba, frame) if hasattr(pipeline, "predict_proba") else None
-    if raw.ndim > 1:
+    # CatBoost answers one label of many classes with a column [N, 1].
+    if raw.ndim > 1 and (raw.shape[1] > 1 or isinstance(pipeline.classes_, list)):
         return _several_labels(pipeline, raw.shape[1], proba)
     label = Output("label", "label", _label_type(np.asarray(pipeline.classes_)), "label")
     if proba is None:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.isotonic import IsotonicRegression
 
-from tenon.errors import NotLowered
+from tenon.errors import ExportError, NotLowered
 from tenon.inputs import Array
 from tenon.lowering.columns import Columns
 from tenon.lowering.ensemble import Tree, ensemble
@@ -36,7 +36,10 @@ def isotonic(fitted: IsotonicRegression, columns: Columns, g: Graph) -> Answers:
 def _fold(fitted: Any, classes: Array, columns: Columns, g: Graph) -> Value:
     """One fold's probabilities [N, C], normalised over the classes."""
     if fitted.method not in ("sigmoid", "isotonic"):
-        raise NotLowered(f"CalibratedClassifierCV with the method {fitted.method!r}")
+        raise ExportError(
+            f"CalibratedClassifierCV(method={fitted.method!r}) looks at all rows of a batch before it answers for one, "
+            'so the same row has other answers in other company: use method="sigmoid" or "isotonic"'
+        )
     answers = predict(fitted.estimator, columns, g)
     if len(classes) == 2:
         positive = _calibrated(fitted.calibrators[0], column(g, score(fitted.estimator, answers, g)), g)
