@@ -34,7 +34,9 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+import tenon
 from reader import Reader
+from tenon.lowering import boosting
 from tenon.lowering.isolation import _turn
 
 Export = Callable[..., Reader]
@@ -211,6 +213,17 @@ def test_native_categories(native: Any, penguins: Any, exported: Export) -> None
     assert reader.input("sex")["domain"] == ["female", "male"]
     assert {reader.input(c)["missing"] for c in ("island", "sex")} == {"allowed"}
     assert {"missing", "unseen", "unicode", "boundary"} <= {r["why"] for r in reader.requests}
+
+
+def test_a_category_that_a_set_forgets_is_found(
+    penguins: Any, monkeypatch: pytest.MonkeyPatch, exported: Export
+) -> None:
+    X, y = penguins
+    model = HistGradientBoostingClassifier(max_iter=6).fit(X, y)
+    right = boosting._members
+    monkeypatch.setattr(boosting, "_members", lambda words: [c for c in right(words) if c != 0.0] or [-1.0])
+    with pytest.raises(tenon.ExportError, match="differs from the pipeline"):
+        exported(model, X)
 
 
 @DTYPES
