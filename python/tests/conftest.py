@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
+from threadpoolctl import threadpool_limits
 
 import tenon
 from reader import Reader
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine, threads that wait for each other make a boosted tree of a few rows last seconds."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

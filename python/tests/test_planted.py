@@ -154,7 +154,7 @@ def test_imputer_dropped(penguins: Any, plant: Plant, tmp_path: Path) -> None:
 def test_thresholds_rounded_to_float32(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from tenon.lowering import trees
 
-    right = trees._shape
+    right = trees.shape
 
     def rounded(estimator: Any) -> Any:
         tree = right(estimator)
@@ -163,5 +163,5 @@ def test_thresholds_rounded_to_float32(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     pipeline = make_pipeline(StandardScaler(), RandomForestRegressor(30, random_state=0)).fit(X, y)
-    monkeypatch.setattr(trees, "_shape", rounded)
+    monkeypatch.setattr(trees, "shape", rounded)
     assert "boundary" in set(refused(pipeline, X, X.iloc[300:], tmp_path, "rounded-to-float32").rows["why"])

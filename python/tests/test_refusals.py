@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.cluster import KMeans
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import BisectingKMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.dummy import DummyClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import LocalOutlierFactor, RadiusNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -87,10 +90,18 @@ def test_fall_back_that_is_not_exact(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "differs from the pipeline on" in refusal(pipeline, IRIS, tmp_path)
 
 
-def test_native_categories(tmp_path: Path) -> None:
-    X = pd.DataFrame({"c": pd.Series(["a", "b", "c", "d"] * 30, dtype="category"), "n": np.arange(120.0)})
-    pipeline = HistGradientBoostingClassifier(max_iter=2).fit(X, X["n"] > 60)
-    assert "OrdinalEncoder" in refusal(pipeline, X, tmp_path)
+def test_answers_that_depend_on_the_other_rows(tmp_path: Path) -> None:
+    inner = LogisticRegression(max_iter=500)
+    pipeline = CalibratedClassifierCV(inner, method="temperature", cv=2).fit(IRIS, SPECIES)
+    said = refusal(pipeline, IRIS, tmp_path)
+    assert "all rows of a batch" in said
+    assert 'method="sigmoid"' in said
+
+
+def test_answers_that_are_drawn_at_random(tmp_path: Path) -> None:
+    said = refusal(DummyClassifier(strategy="stratified").fit(IRIS, SPECIES), IRIS, tmp_path)
+    assert "at random" in said
+    assert "most_frequent" in said
 
 
 @pytest.mark.parametrize(
@@ -173,11 +184,17 @@ def test_names_outside_the_grammar(name: Any, tmp_path: Path) -> None:
 
 def test_pipelines_without_an_answer_that_we_serve(tmp_path: Path) -> None:
     assert "ends in StandardScaler" not in refusal(StandardScaler().fit(IRIS), IRIS, tmp_path)
-    assert "ends in KMeans" in refusal(make_pipeline(KMeans(2, n_init=1)).fit(IRIS), IRIS, tmp_path)
-    two = np.column_stack([SPECIES, SPECIES])
-    assert "2 targets" in refusal(LinearRegression().fit(IRIS, two), IRIS, tmp_path)
-    assert "several labels" in refusal(RandomForestClassifier(3).fit(IRIS, two), IRIS, tmp_path)
     assert "does not predict" in refusal(LogisticRegression, IRIS, tmp_path)
+    assert "ends in GaussianMixture" in refusal(GaussianMixture(2).fit(IRIS), IRIS, tmp_path)
+
+
+def test_answers_that_no_converter_has_a_form_for(tmp_path: Path) -> None:
+    assert "by IsolationForest" in refusal(LocalOutlierFactor(novelty=True).fit(IRIS), IRIS, tmp_path)
+    assert "by KMeans" in refusal(BisectingKMeans(2, random_state=0).fit(IRIS), IRIS, tmp_path)
+    two = np.column_stack([IRIS.iloc[:, 0], IRIS.iloc[:, 1]])
+    said = refusal(RadiusNeighborsRegressor(9.0).fit(IRIS, two), IRIS, tmp_path)
+    assert "'prediction_0'" in said
+    assert "one pipeline a target" in said
 
 
 def test_pipeline_that_refuses_its_own_rows(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ class Client:
     def predict(self, ref: str, df: Any) -> pd.DataFrame:
         """The answers of `iris`, `iris/3` or `iris@champion` for the rows of a DataFrame, or of an array [N, k].
 
-        Returns a frame with the rows' index and columns such as `label`, `probabilities.Adelie` and `prediction`:
-        labels in their own type, other numbers as float64. A missing value travels as null. Raises ServerError,
-        which names the fields that the server refused.
+        Returns a frame with the rows' index and columns such as `label`, `probabilities.Adelie` and `prediction`; of
+        several targets `prediction_0`, `label_0`, `probabilities_0.Adelie`, `probability_0`; `cluster`; `outlier` and
+        `score`. Labels have their own type, other numbers are float64. A missing value travels as null. Raises
+        ServerError, which names the fields that the server refused.
         """
         path = predict_path(ref)
         columns, index = _columns(df)

@@ -32,6 +32,15 @@ def convert(
     Integers are left as they are at first, then made numbers of the same type: many converters want all alike.
     The tolerances are the looser ones of converted graphs. Labels stay exact.
     """
+    beyond = [o.name for o in outputs if o.source not in ("label", "probabilities", "prediction")]
+    if beyond:
+        instead = {"outlier": "by IsolationForest", "cluster": "by KMeans"}.get(
+            beyond[0], "by one that the kit lowers, fit one pipeline a target"
+        )
+        raise ExportError(
+            f"{reason}, and converters have no common form for {beyond[0]!r}. Replace that step {instead}, or bring "
+            "graph and truth yourself with tenon.bundle(model, X, expected=answers)"
+        )
     said = ""
     for number, alike in itertools.product((DoubleTensorType, FloatTensorType), (False, True)):
         types = [(i.name, _tensor_type(i, number, alike)) for i in inputs]

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sklearn.base import is_classifier
-
 from tenon.bundlefile import Bundle
 from tenon.draft import description, like
 from tenon.errors import ExportError, TenonWarning
@@ -18,6 +16,7 @@ from tenon.lint import examine
 from tenon.names import bad_name, is_model_name
 from tenon.networks import export_network, is_network
 from tenon.package import package
+from tenon.truth import task as task_of
 
 SAID = 5
 """Warnings that are repeated; `tenon.check` has all."""
@@ -64,7 +63,7 @@ def export(
     return package(
         target,
         name=name,
-        task="classification" if is_classifier(pipeline) else "regression",
+        task=task_of(pipeline),
         description=description(pipeline),
         model=draft.model,
         signature=draft.signature,

@@ -65,8 +65,8 @@ def dumps(value: Any) -> str:
 def answer_frame(outputs: Mapping[str, Any], index: pd.Index) -> pd.DataFrame:
     """The answer's outputs as a DataFrame: columns `label`, `probabilities.Adelie`, `prediction`.
 
-    Labels keep their type (text, bool, int64). Other numbers are float64, so that one answer's whole numbers do
-    not change a column's type, unless an integer would not survive that.
+    Labels, clusters and outliers keep their type (text, bool, int64). Other numbers are float64, so that one answer's
+    whole numbers do not change a column's type, unless an integer would not survive that.
     """
     data: dict[str, Any] = {}
     for name, values in outputs.items():

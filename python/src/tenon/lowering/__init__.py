@@ -13,25 +13,34 @@ import numpy as np
 from tenon.errors import NotLowered
 from tenon.inputs import Input
 from tenon.lowering import (  # noqa: F401  (they fill the table)
+    bag,
     bins,
+    boosting,
+    calibrate,
     catboost,
+    clusters,
+    committee,
     compose,
     encode,
     features,
     functions,
     impute,
     inverse,
+    isolation,
     lightgbm,
     linear,
     power,
     scale,
+    several,
     trees,
+    wrap,
     xgboost,
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
 from tenon.lowering.refused import refuse
 from tenon.lowering.rules import RULES, apply, lowers
+from tenon.lowering.targets import answer
 from tenon.signature import Output
 
 __all__ = ["RULES", "Graph", "inputs_of", "lower", "lowers"]
@@ -48,9 +57,7 @@ def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> 
     if isinstance(result, Columns):
         raise NotLowered("the pipeline ends in a transformer")
     for output in outputs:
-        if output.source not in result:
-            raise NotLowered(f"no rule gives the output {output.name}")
-        g.output(output.source, result[output.source], len(output.classes) if output.classes else None)
+        g.output(output.source, answer(g, result, output), len(output.classes) if output.classes else None)
     return g
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from tenon.inputs import Array
 from tenon.lowering.graph import ML, Graph, Value
+
+_LEQ, _MEMBER = 0, 6
+"""How a node of TreeEnsemble asks: BRANCH_LEQ, BRANCH_MEMBER."""
 
 
 @dataclass
 class Tree:
     """One tree by node number, root 0. A row goes left where `x[feature] <= threshold`.
 
-    `weight` and `target` matter at leaves: what a leaf adds, and to which column of the result.
+    `weight` and `target` matter at leaves: what a leaf adds, and to which column of the result. At the nodes in
+    `sets` a row goes left where `x[feature]`, a category's number, is one of the set.
     """
 
     left: Array
@@ -27,6 +31,12 @@ class Tree:
     is_leaf: Array
     weight: Array = field(default_factory=lambda: np.zeros(0))
     target: Array | None = None
+    sets: Mapping[int, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def is_set(self) -> Array:
+        """The nodes that ask for a category."""
+        return np.isin(np.arange(len(self.is_leaf)), list(self.sets))
 
 
 def leaf(weight: float, target: int) -> Tree:
@@ -68,6 +78,7 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
     for tree in trees:
         nodes.append(tree)
     columns = nodes.columns
+    sets = {"membership_values": _numbers(nodes.members, value)} if nodes.members else {}
     return g.op(
         "TreeEnsemble",
         value,
@@ -77,16 +88,21 @@ def ensemble(g: Graph, value: Value, trees: Sequence[Tree], targets: int) -> Val
         n_targets=targets,
         tree_roots=nodes.roots,
         nodes_featureids=columns["feature"],
-        nodes_splits=numpy_helper.from_array(np.array(columns["threshold"], dtype=value.elem)),
-        nodes_modes=numpy_helper.from_array(np.zeros(len(columns["feature"]), dtype=np.uint8)),
+        nodes_splits=_numbers(columns["threshold"], value),
+        nodes_modes=numpy_helper.from_array(np.array(columns["mode"], dtype=np.uint8)),
         nodes_missing_value_tracks_true=columns["missing"],
         nodes_truenodeids=columns["left"],
         nodes_trueleafs=columns["left_is_leaf"],
         nodes_falsenodeids=columns["right"],
         nodes_falseleafs=columns["right_is_leaf"],
         leaf_targetids=nodes.leaf_targets,
-        leaf_weights=numpy_helper.from_array(np.array(nodes.leaf_weights, dtype=value.elem)),
+        leaf_weights=_numbers(nodes.leaf_weights, value),
+        **sets,
     )
+
+
+def _numbers(values: Sequence[float], like: Value) -> TensorProto:
+    return numpy_helper.from_array(np.array(values, dtype=like.elem))
 
 
 def _pruned(shape: Tree, used: Array, weight: Array, target: Array) -> Tree:
@@ -96,20 +112,19 @@ def _pruned(shape: Tree, used: Array, weight: Array, target: Array) -> Tree:
         if not shape.is_leaf[node]:
             alive[node] = alive[shape.left[node]] or alive[shape.right[node]]
             is_leaf[node] = not alive[node]
-    return Tree(
-        shape.left, shape.right, shape.feature, shape.threshold, shape.missing_left, is_leaf, weight, target
-    )
+    return replace(shape, is_leaf=is_leaf, weight=weight, target=target)
 
 
 class _Nodes:
     """The node's attributes, filled tree by tree: inner nodes and leaves are numbered apart."""
 
     def __init__(self) -> None:
-        names = ("feature", "threshold", "missing", "left", "left_is_leaf", "right", "right_is_leaf")
+        names = ("feature", "threshold", "mode", "missing", "left", "left_is_leaf", "right", "right_is_leaf")
         self.columns: dict[str, list[float | int]] = {name: [] for name in names}
         self.roots: list[int] = []
         self.leaf_targets: list[int] = []
         self.leaf_weights: list[float] = []
+        self.members: list[float] = []
 
     def append(self, tree: Tree) -> None:
         inner = self._reachable(tree)
@@ -122,11 +137,18 @@ class _Nodes:
         for node in inner:
             self.columns["feature"].append(int(tree.feature[node]))
             self.columns["threshold"].append(float(tree.threshold[node]))
+            self._mode(tree, node)
             self.columns["missing"].append(int(tree.missing_left[node]))
             for side, child in (("left", int(tree.left[node])), ("right", int(tree.right[node]))):
                 ends = bool(tree.is_leaf[child])
                 self.columns[side].append(self._leaf(tree, child) if ends else number[child])
                 self.columns[side + "_is_leaf"].append(int(ends))
+
+    def _mode(self, tree: Tree, node: int) -> None:
+        """A set is a list that ends in NaN; the lists of all such nodes follow each other."""
+        self.columns["mode"].append(_MEMBER if node in tree.sets else _LEQ)
+        if node in tree.sets:
+            self.members += [*tree.sets[node], np.nan]
 
     def _reachable(self, tree: Tree) -> list[int]:
         """Inner nodes from the root on, parents first."""
@@ -142,7 +164,7 @@ class _Nodes:
 
     def _constant(self, tree: Tree) -> None:
         """A tree without splits: TreeEnsemble wants one, so both ways lead to the same number."""
-        for name, value in (("feature", 0), ("threshold", 0.0), ("missing", 0)):
+        for name, value in (("feature", 0), ("threshold", 0.0), ("mode", _LEQ), ("missing", 0)):
             self.columns[name].append(value)
         for side in ("left", "right"):
             self.columns[side].append(self._leaf(tree, 0))

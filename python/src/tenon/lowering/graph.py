@@ -94,6 +94,12 @@ class Graph:
         self._nodes.append(node)
         return Value(name, elem or args[0].elem)
 
+    def ops(self, kind: str, args: Sequence[Value], elems: Sequence[str], **attributes: Any) -> list[Value]:
+        """One node with several outputs, of those element types."""
+        names = [self._fresh(kind.lower()) for _ in elems]
+        self._nodes.append(helper.make_node(kind, [a.name for a in args], names, **attributes))
+        return [Value(n, e) for n, e in zip(names, elems, strict=True)]
+
     def cast(self, value: Value, elem: str) -> Value:
         """The value in another element type; itself if it has that already."""
         if value.elem == elem:

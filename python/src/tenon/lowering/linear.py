@@ -18,10 +18,12 @@ def logistic(fitted: LogisticRegression, columns: Columns, g: Graph) -> Answers:
     scores = g.add(g.matmul(columns.numeric(g).value, fitted.coef_.T), fitted.intercept_)
     if len(classes) > 2:
         index = g.op("ArgMax", scores, elem="int64", axis=1, keepdims=0)
-        return {"label": g.labels(index, classes, elem), "probabilities": softmax(g, scores)}
+        label = g.labels(index, classes, elem)
+        return {"label": label, "probabilities": softmax(g, scores), "decision": scores}
     positive = g.op("Greater", scores, g.constant(0, scores.elem), elem="bool")
     index = g.flat(g.cast(positive, "int64"))
-    return {"label": g.labels(index, classes, elem), "probabilities": two_classes(g, expit(g, scores))}
+    label, proba = g.labels(index, classes, elem), two_classes(g, expit(g, scores))
+    return {"label": label, "probabilities": proba, "decision": g.flat(scores)}
 
 
 @lowers(LinearRegression, Ridge, Lasso, ElasticNet)

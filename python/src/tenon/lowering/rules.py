@@ -15,14 +15,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tenon.errors import NotLowered
+from tenon.inputs import Array
 from tenon.lowering.columns import Columns
 from tenon.lowering.graph import Graph, Value
 from tenon.lowering.refused import waiting
 
 Answers: TypeAlias = dict[str, Value]
 Rule: TypeAlias = Callable[[Any, Columns, Graph], "Columns | Answers"]
+TransformRule: TypeAlias = Callable[[Any, Columns, Graph], Columns]
 
 RULES: dict[type | str, Rule] = {}
+TRANSFORMS: dict[type, TransformRule] = {}
+"""For predictors that stand among the transformers of a pipeline, as KMeans does."""
 
 
 def lowers(*kinds: type | str) -> Callable[[Rule], Rule]:
@@ -41,6 +45,17 @@ def rule_of(kind: type) -> Rule | None:
     return RULES.get(kind) or RULES.get(f"{kind.__module__}.{kind.__qualname__}")
 
 
+def transforms(*kinds: type) -> Callable[[TransformRule], TransformRule]:
+    """Registers what exactly these predictors do as transformers."""
+
+    def register(rule: TransformRule) -> TransformRule:
+        for kind in kinds:
+            TRANSFORMS[kind] = rule
+        return rule
+
+    return register
+
+
 def apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     """Lowers one fitted step; NotLowered if the table has no rule for it."""
     return _apply(step, columns, g) if g.watch is None else g.watch(_apply, step, columns, g)
@@ -56,8 +71,18 @@ def _apply(step: Any, columns: Columns, g: Graph) -> Columns | Answers:
     return _named(step, columns, result) if isinstance(result, Columns) else result
 
 
+def predict(step: Any, columns: Columns, g: Graph) -> Answers:
+    """Lowers one fitted predictor, for a rule that builds on its answers."""
+    result = apply(step, columns, g)
+    if isinstance(result, Columns):
+        raise NotLowered(f"{type(step).__name__} stands where a predictor is expected")
+    return result
+
+
 def transform(step: Any, columns: Columns, g: Graph) -> Columns:
-    """Lowers one fitted transformer."""
+    """Lowers one fitted transformer, or a predictor's other face that transforms."""
+    if type(step) in TRANSFORMS:
+        return _named(step, columns, TRANSFORMS[type(step)](step, columns, g))
     result = apply(step, columns, g)
     if not isinstance(result, Columns):
         raise NotLowered(f"{type(step).__name__} stands where a transformer is expected")
@@ -69,8 +94,12 @@ def classes_of(estimator: Any) -> tuple[Any, str]:
     classes = np.asarray(estimator.classes_) if not isinstance(estimator.classes_, list) else None
     if classes is None or classes.ndim != 1:
         raise NotLowered(f"{type(estimator).__name__} predicts several labels at once")
-    elem = {"b": "bool", "i": "int64", "u": "int64", "f": "float64"}.get(classes.dtype.kind, "string")
-    return classes, elem
+    return classes, elem_of(classes)
+
+
+def elem_of(classes: Array) -> str:
+    """The element type that keeps class labels."""
+    return {"b": "bool", "i": "int64", "u": "int64", "f": "float64"}.get(classes.dtype.kind, "string")
 
 
 def _named(step: Any, before: Columns, after: Columns) -> Columns:
