@@ -12,7 +12,16 @@ import numpy as np
 
 from tenon.errors import NotLowered
 from tenon.inputs import Input
-from tenon.lowering import compose, encode, impute, linear, scale, trees  # noqa: F401  (they fill the table)
+from tenon.lowering import (  # noqa: F401  (they fill the table)
+    bayes,
+    compose,
+    encode,
+    impute,
+    linear,
+    network,
+    scale,
+    trees,
+)
 from tenon.lowering.columns import Block, Column, Columns, Origin
 from tenon.lowering.graph import Graph
 from tenon.lowering.rules import RULES, apply, lowers
