@@ -16,10 +16,13 @@ from tenon.lowering import (  # noqa: F401  (they fill the table)
     bayes,
     compose,
     encode,
+    gaussian,
     impute,
     linear,
+    neighbors,
     network,
     scale,
+    svm,
     trees,
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
