@@ -52,7 +52,7 @@ class Notes:
     thresholds: list[tuple[int, int | None, float]] = field(default_factory=list)
     """Input, element of an array input, and the raw value at which some tree turns."""
     single: bool = False
-    """Whether some sum is taken in float32, as scikit-learn does for float32 frames."""
+    """Whether some sum is taken in float32, as scikit-learn does for float32 frames, or is as ill-conditioned."""
 
 
 class Graph:
@@ -140,6 +140,39 @@ class Graph:
         """classes[index] for an index [N]; this keeps the labels' type."""
         return self.op("Gather", self.constant(classes, elem), index, axis=0)
 
+    def loop(self, state: Value, limit: Value, body: Callable[[Value, Value], tuple[Value, Value]]) -> Value:
+        """Repeats `body` at most `limit` times: from the iteration and the state, whether to go on, and the next state.
+
+        The body may use any value of the graph around it; constants that it makes are the graph's.
+        """
+        iteration, going, before = (self._fresh(n) for n in ("iteration", "going", "state"))
+        inputs = [
+            helper.make_tensor_value_info(iteration, TensorProto.INT64, []),
+            helper.make_tensor_value_info(going, TensorProto.BOOL, []),
+            _unshaped(Value(before, state.elem)),
+        ]
+        inside = self._inside(lambda: body(Value(iteration, "int64"), Value(before, state.elem)), inputs)
+        start = [limit, self.constant(True, "bool"), state]
+        return self.op("Loop", *start, elem=state.elem, body=inside)
+
+    def choose(
+        self, condition: Value, yes: Callable[[], Sequence[Value]], no: Callable[[], Sequence[Value]]
+    ) -> list[Value]:
+        """The values that one of both makes, by a condition (a bool) for the whole batch; the other is not run."""
+        branches = [self._inside(make, []) for make in (yes, no)]
+        kinds = {proto: elem for elem, proto in _PROTO.items()}
+        elems = [kinds[o.type.tensor_type.elem_type] for o in branches[0].output]
+        return self.ops("If", [condition], elems, then_branch=branches[0], else_branch=branches[1])
+
+    def _inside(
+        self, make: Callable[[], Sequence[Value]], inputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.GraphProto:
+        """A graph within this one, whose outputs are the values that `make` gives."""
+        around, self._nodes = self._nodes, []
+        made = [self.op("Identity", v) for v in make()]
+        inside, self._nodes = self._nodes, around
+        return helper.make_graph(inside, self._fresh("inside"), inputs, [_unshaped(v) for v in made])
+
     def model(self) -> bytes:
         """The graph as a checked model file."""
         graph = helper.make_graph(self._nodes, "tenon", self._inputs, self._outputs, self._constants)
@@ -151,6 +184,10 @@ class Graph:
     def _fresh(self, stem: str) -> str:
         self._count += 1
         return f"{stem}_{self._count}"
+
+
+def _unshaped(value: Value) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(value.name, _PROTO[value.elem], None)
 
 
 def tensor_proto(name: str, values: Array, elem: str) -> onnx.TensorProto:
