@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reader import Reader
-from tenon.check import session
+from tenon.compare import session
 from tenon.inputs import Array, describe, feeds
 from tenon.lowering import Graph
 from tenon.lowering import _block as block

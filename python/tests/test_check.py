@@ -86,7 +86,7 @@ def unlike() -> Any:
 BAD: dict[str, tuple[Callable[[], tuple[Any, ...]], str, str, str]] = {
     # what is passed: (pipeline, X[, holdout]); the code, and words of the sentence and of the remedy
     "a function inside": (lambda: (functions(), X), "step", "<lambda>", "before the pipeline"),
-    "text vectorizer": (of_text, "text", "ASCII only", "before the pipeline"),
+    "text vectorizer": (of_text, "step", "ASCII only", "before the pipeline"),
     "unfitted": (lambda: (make_pipeline(LogisticRegression()), X), "unfitted", "not fitted", "pipeline.fit"),
     "a class": (lambda: (LogisticRegression, X), "pipeline", "does not predict", "fitted scikit-learn"),
     "a function": (lambda: (len, X), "pipeline", "does not predict", "tenon.bundle"),

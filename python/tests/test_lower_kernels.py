@@ -22,7 +22,7 @@ from sklearn.svm import SVC, SVR, NuSVC, NuSVR
 
 from lowered import decisions, is_lowered, values
 from reader import Reader
-from tenon.check import session
+from tenon.compare import session
 from tenon.errors import ExportError, NotLowered
 from tenon.lowering import Graph
 from tenon.lowering.gaussian import erf

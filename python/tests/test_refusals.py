@@ -75,12 +75,15 @@ def test_unknown_step(tmp_path: Path) -> None:
 
 def test_fall_back_that_is_not_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A converter that answers, but wrongly, is caught by the same check."""
-    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neighbors import KNeighborsClassifier
 
     from tenon import convert
 
-    pipeline = make_pipeline(StandardScaler(), GaussianNB()).fit(IRIS, SPECIES)
-    other = make_pipeline(StandardScaler(), GaussianNB()).fit(IRIS, (SPECIES + 1) % 3)
+    def manhattan() -> KNeighborsClassifier:
+        return KNeighborsClassifier(metric="manhattan")
+
+    pipeline = make_pipeline(StandardScaler(), manhattan()).fit(IRIS, SPECIES)
+    other = make_pipeline(StandardScaler(), manhattan()).fit(IRIS, (SPECIES + 1) % 3)
     right = convert.convert_sklearn
     monkeypatch.setattr(
         convert,

@@ -173,6 +173,20 @@ class Graph:
         inside, self._nodes = self._nodes, around
         return helper.make_graph(inside, self._fresh("inside"), inputs, [_unshaped(v) for v in made])
 
+    def made_by(self, value: Value) -> set[str]:
+        """The operators that a value comes out of, its own and those before it."""
+        makers = {out: node for node in self._nodes for out in node.output}
+        found: set[str] = set()
+        names, seen = [value.name], {value.name}
+        while names:
+            node = makers.get(names.pop())
+            if node is None:
+                continue
+            found.add(node.op_type)
+            names += [n for n in node.input if n not in seen]
+            seen.update(node.input)
+        return found
+
     def model(self) -> bytes:
         """The graph as a checked model file."""
         graph = helper.make_graph(self._nodes, "tenon", self._inputs, self._outputs, self._constants)

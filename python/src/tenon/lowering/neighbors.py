@@ -1,13 +1,14 @@
 """Rules for nearest neighbours in Euclid's distance: how their labels and targets are weighed.
 
-What is guaranteed: by a tree, scikit-learn's very neighbours, ties included. By brute force they are the same
-where the k-th and the next lie at different distances; at equal ones the rows are taken as they stand in the
-training data, but scikit-learn's own choice there depends on dtype, memory layout and threads. The check refuses
-an export where that changes an answer.
+What is guaranteed: by a tree, scikit-learn's very neighbours, ties included, where the columns are what scikit-learn
+computes to the last bit. By brute force its own choice between equal distances depends on dtype, memory layout and
+threads, and behind steps like PCA the last bit of a sum decides which distances are equal. Where training rows have
+such ties between neighbours of different targets, an export is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -77,4 +78,34 @@ def _nearest(fitted: Any, columns: Columns, g: Graph) -> tuple[Value, Value]:
         )
     if not isinstance(fitted._fit_X, np.ndarray):
         raise NotLowered(f"{kind} was fitted on a sparse matrix")
-    return nearest(g, fitted, g.cast(columns.numeric(g).value, "float64"))
+    value = g.cast(columns.numeric(g).value, "float64")
+    _refuse_ties(fitted, INEXACT & g.made_by(value))
+    return nearest(g, fitted, value)
+
+
+INEXACT = frozenset({"Pow", "Exp", "Log", "Sin", "Cos", "Tanh", "MatMul", "ReduceSum", "ReduceMean", "ReduceL2"})
+"""Operators whose last bit is not numpy's."""
+_LOOKED_AT, _BEYOND, _EQUAL = 2000, 10, 1e-9
+
+
+def _refuse_ties(fitted: Any, inexact: Set[str]) -> None:
+    """ExportError where the neighbours of training rows hang on the last bit of a distance."""
+    if fitted._fit_method != "brute" and not inexact:
+        return
+    k, rows = fitted.n_neighbors, fitted._fit_X[:_LOOKED_AT]
+    most = min(k + _BEYOND, len(fitted._fit_X))
+    if most <= k:
+        return
+    distance, index = fitted.kneighbors(rows, n_neighbors=most)
+    y = np.asarray(fitted._y).reshape(len(fitted._fit_X), -1)[index]
+    last = distance[:, [k - 1]]
+    tied = np.abs(distance - last) <= _EQUAL * last
+    other = tied & (y != y[:, [k - 1]]).any(axis=2)
+    count = int((tied[:, k] & other.any(axis=1)).sum())
+    if count:
+        why = f"the last bit of a {min(inexact)}" if inexact else "the memory layout of a brute-force search"
+        remedy = "use columns without so many equal rows" if inexact else 'set algorithm="kd_tree"'
+        raise ExportError(
+            f"{type(fitted).__name__} has neighbours of different targets at one distance for {count} of {len(rows)} "
+            f"training rows, and {why} decides which of them count: {remedy}, or fit another estimator"
+        )
