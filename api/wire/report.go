@@ -25,6 +25,8 @@ type Report struct {
 	Outputs    []OutputReport `json:"outputs"`
 	// Worst lists rows beyond tolerance, worst first, at most 20.
 	Worst []RowReport `json:"worst"`
+	// Causes is what a failed comparison probably is, best first, at most 5.
+	Causes []Cause `json:"causes,omitempty"`
 }
 
 // OutputReport is one output over all rows.
