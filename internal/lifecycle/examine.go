@@ -66,7 +66,7 @@ func (p *Prober) Examine(ctx context.Context, s Staged, progress Progress) (*wir
 		return nil, nil
 	}
 	started := time.Now()
-	report, err := parity.Replay(host.Probe(ctx, v), p.Handler, path(s.Model), golden(v), parity.All, func(done, total int) {
+	report, err := parity.Examine(host.Probe(ctx, v), p.Handler, path(s.Model), golden(v), func(done, total int) {
 		progress("replaying", done, total)
 	})
 	if err != nil {

@@ -33,13 +33,19 @@ const All = int(^uint(0) >> 1)
 // wrong answers and refused requests are findings of the report. Requests that
 // are refused fail all their rows.
 func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, progress Progress) (*wire.Report, error) {
+	report, _, err := run(ctx, h, path, b, most, nil, progress)
+	return report, err
+}
+
+// run is Replay, and gathers evidence for a diagnosis where that is wanted.
+func run(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, seen *evidence, progress Progress) (*wire.Report, []*output, error) {
 	if b.Signature == nil || !b.HasGolden() {
-		return nil, errors.New("the bundle has no golden set, so there is nothing to compare")
+		return nil, nil, errors.New("the bundle has no golden set, so there is nothing to compare")
 	}
-	r := &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	r := &replay{seen: seen, report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
 	total, err := r.prepare(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for c, err := range b.Golden() {
 		if err == nil {
@@ -49,20 +55,21 @@ func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, 
 			err = r.one(ctx, h, path, c)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		progress(r.report.Requests, min(total, most))
 		if r.report.Requests >= most {
 			break
 		}
 	}
-	return r.finish(), nil
+	return r.finish(), r.outputs, nil
 }
 
 // replay is the state of one examination.
 type replay struct {
 	outputs []*output
 	report  *wire.Report
+	seen    *evidence // nil where nobody asks for causes
 }
 
 // prepare reads the expected answers once, for the scale of every output and
@@ -151,11 +158,16 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 		for row := range max(rows, 1) {
 			r.refused(c, row, expected, problem)
 		}
+		r.seen.add(c, expected, nil, r.outputs, slices.Repeat([]bool{true}, rows))
 		return nil
 	}
+	failed := make([]bool, rows)
 	for row := range rows {
+		before := r.report.FailedRows
 		r.row(c, row, expected, got)
+		failed[row] = r.report.FailedRows > before
 	}
+	r.seen.add(c, expected, got, r.outputs, failed)
 	return nil
 }
 
