@@ -53,6 +53,9 @@ type hypothesis struct {
 	// rough marks an edit by rounded or estimated numbers: rows at thresholds
 	// say nothing about it.
 	rough bool
+	// over are the columns of a rough edit: rows that lack one say little, since
+	// what stands there for a missing value may come before or after.
+	over []*feature
 	// left is how much of a row's distance may be left for it to be explained;
 	// 0 for a hundredth.
 	left float64
@@ -80,6 +83,7 @@ type lab struct {
 	outputs  []*output
 	rows     []row // all that were kept
 	failing  []row // spread over those that differ, complete rows first
+	typical  []row // the same without those made to sit on thresholds
 	right    []row
 	features []*feature
 	chance   float64 // how often a wrong row is right by accident
@@ -99,10 +103,15 @@ func newLab(b *bundle.Bundle, outputs []*output, e *evidence, send func([]map[st
 			right = append(right, r)
 		}
 	}
-	l.failing, l.right = spread(failing, tried), spread(right, spoiled)
-	slices.SortStableFunc(l.failing, func(a, b row) int { return l.plainness(b) - l.plainness(a) })
+	l.failing, l.right = l.plainFirst(spread(failing, tried)), spread(right, spoiled)
+	l.typical = l.plainFirst(spread(slices.DeleteFunc(failing, row.onThreshold), tried))
 	l.chance = l.likeliest()
 	return l
+}
+
+func (l *lab) plainFirst(rows []row) []row {
+	slices.SortStableFunc(rows, func(a, b row) int { return l.plainness(b) - l.plainness(a) })
+	return rows
 }
 
 // plainness orders rows for a first look: whole rows of the data first.
@@ -225,7 +234,13 @@ func (l *lab) subjects(h hypothesis) []row {
 	if !h.rough {
 		return l.failing
 	}
-	return slices.DeleteFunc(slices.Clone(l.failing), func(r row) bool { return r.why == "boundary" })
+	whole := slices.DeleteFunc(slices.Clone(l.typical), func(r row) bool {
+		return slices.ContainsFunc(h.over, func(f *feature) bool { return f.of(r.input) == nil })
+	})
+	if 2*len(whole) < len(l.typical) {
+		return l.typical
+	}
+	return whole
 }
 
 // try sends the differing rows as edited, and those rows that are right: they
@@ -257,7 +272,7 @@ func (l *lab) harmless(h hypothesis) bool {
 	var inputs []map[string]any
 	var of []row
 	for _, r := range l.right {
-		if h.rough && r.why == "boundary" {
+		if h.rough && r.onThreshold() {
 			continue
 		}
 		if input, ok := h.edit(r.input); ok {

@@ -135,6 +135,8 @@ type distribution struct {
 	Kind       string         `json:"kind"`
 	Mean       *float64       `json:"mean"`
 	Std        *float64       `json:"std"`
+	Missing    float64        `json:"missing"`
+	Counts     []float64      `json:"counts"`
 	Min        *float64       `json:"min"`
 	Max        *float64       `json:"max"`
 	Edges      []float64      `json:"edges"`
@@ -207,10 +209,31 @@ func (f *feature) measure(d distribution, rows []row) {
 		}
 	}
 	s.points = distinct(s.points)
+	if d.Missing > 0 {
+		s.impute(d.Missing/(d.Missing+sum(d.Counts)), numbers[len(numbers)/2])
+	}
+}
+
+// impute makes mean and deviation those of a column whose missing values, of
+// that share, are filled with its median, as they mostly are before a scaler.
+func (s *stats) impute(share, median float64) {
+	mean := s.mean + share*(median-s.mean)
+	s.std = math.Sqrt((1-share)*(s.std*s.std+(s.mean-mean)*(s.mean-mean)) + share*(median-mean)*(median-mean))
+	s.mean = mean
+}
+
+func sum(values []float64) (total float64) {
+	for _, v := range values {
+		total += v
+	}
+	return total
 }
 
 // natural is whether a row is one of the data, not one made to sit on an edge.
-func (r *row) natural() bool { return r.why == "hold-out" || r.why == "training" || r.why == "" }
+func (r row) natural() bool { return r.why == "hold-out" || r.why == "training" || r.why == "" }
+
+// onThreshold is whether a row was made to sit on a threshold.
+func (r row) onThreshold() bool { return r.why == "boundary" }
 
 func moments(values []float64) (mean, std float64) {
 	for _, v := range values {

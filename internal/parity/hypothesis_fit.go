@@ -148,7 +148,7 @@ func columnAffine(l *lab) (found []hypothesis) {
 func (f *feature) affine(a, b float64) hypothesis {
 	s := f.stats
 	near := func(x, y float64) bool { return math.Abs(x-y) <= 0.1*math.Abs(y) }
-	h := hypothesis{columns: []string{f.name}, rough: true, edit: converted([]*feature{f}, func(_ *feature, x float64) float64 { return a*x + b })}
+	h := hypothesis{columns: []string{f.name}, rough: true, over: []*feature{f}, edit: converted([]*feature{f}, func(_ *feature, x float64) float64 { return a*x + b })}
 	what := "Column " + quoted(h.columns) + " looks "
 	switch {
 	case math.Abs(a-1) < 1e-6:

@@ -172,17 +172,17 @@ func unit(l *lab) (found []hypothesis) {
 		columns := names(g)[:min(len(g), 50)]
 		for _, c := range conversions {
 			found = append(found, hypothesis{
-				code: "column-unit", columns: columns, rough: true,
+				code: "column-unit", columns: columns, rough: true, over: g,
 				says: what + " given in another unit: " + c.says + ",",
 				edit: converted(g, func(_ *feature, x float64) float64 { return c.of(x) }),
 			})
 		}
 		const ends, left = "differing rows come within a tenth of what the pipeline answered", 0.1 // mean and deviation are estimates
 		found = append(found, hypothesis{
-			code: "column-not-scaled", columns: columns, rough: true, left: left, ends: ends, says: what + " not standardised: standardised beforehand,",
+			code: "column-not-scaled", columns: columns, rough: true, over: g, left: left, ends: ends, says: what + " not standardised: standardised beforehand,",
 			edit: converted(g, func(f *feature, x float64) float64 { return (x - f.stats.mean) / f.stats.std }),
 		}, hypothesis{
-			code: "column-scaled-twice", columns: columns, rough: true, left: left, ends: ends, says: what + " standardised twice: with one undone,",
+			code: "column-scaled-twice", columns: columns, rough: true, over: g, left: left, ends: ends, says: what + " standardised twice: with one undone,",
 			edit: converted(g, func(f *feature, x float64) float64 { return x*f.stats.std + f.stats.mean }),
 		})
 	}

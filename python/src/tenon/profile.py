@@ -32,7 +32,7 @@ def numeric(values: Array) -> dict[str, Any]:
     """Counts between quantile edges: `counts[i]` is of edges[i-1] < v <= edges[i], the first and last open.
 
     `edges` are the distinct inner 20-quantiles, so a column of few values has fewer bins. `missing` counts NaN,
-    `non_finite` infinities; `counts` sum to the rest.
+    `non_finite` infinities; `counts` sum to the rest. `std` is of the whole (divided by n), as scalers have it.
     """
     wide = np.asarray(values, dtype=np.float64)
     finite = wide[np.isfinite(wide)]
@@ -42,12 +42,15 @@ def numeric(values: Array) -> dict[str, Any]:
         "non_finite": int(np.isinf(wide).sum()),
     }
     if len(finite) == 0:
-        return {**out, "min": None, "max": None, "mean": None, "edges": [], "counts": [0]}
+        return {**out, "min": None, "max": None, "mean": None, "std": None, "edges": [], "counts": [0]}
     # An edge is a value that occurs, so that equal values fall into one bin.
     edges = np.unique(np.quantile(finite, np.arange(1, BINS) / BINS, method="inverted_cdf"))
     counts = np.bincount(np.searchsorted(edges, finite, side="left"), minlength=len(edges) + 1)
-    ends = {"min": float(finite.min()), "max": float(finite.max()), "mean": float(finite.mean())}
-    return {**out, **ends, "edges": edges.tolist(), "counts": counts.tolist()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        said = {"min": finite.min(), "max": finite.max(), "mean": finite.mean(), "std": finite.std()}
+    # Beyond the largest double there is no mean to tell, and no deviation.
+    told = {name: float(v) if np.isfinite(v) else None for name, v in said.items()}
+    return {**out, **told, "edges": edges.tolist(), "counts": counts.tolist()}
 
 
 def categorical(values: Array) -> dict[str, Any]:
