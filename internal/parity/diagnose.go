@@ -15,6 +15,7 @@ import (
 // causes so long that nobody reads it.
 const (
 	maxAsked   = 12_000           // rows sent again
+	maxValues  = 500_000          // in them, so of wide rows fewer
 	maxTime    = 10 * time.Second // on top of the replay
 	maxCauses  = 5
 	leastShare = 0.9 // of the rows tried, for a hypothesis to be a cause
@@ -23,13 +24,16 @@ const (
 )
 
 // Examine is Replay of the whole golden set, and says of answers that differ
-// what that probably is: the report's causes.
-func Examine(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, progress Progress) (*wire.Report, error) {
+// what that probably is: the report's causes. failed is told of the report
+// before they are sought, because edited rows may bring down a model that the
+// golden ones did not.
+func Examine(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, progress Progress, failed func(*wire.Report)) (*wire.Report, error) {
 	seen := &evidence{}
 	report, outputs, err := run(ctx, h, path, b, All, seen, progress)
 	if err != nil || report.Passed || seen.failed == 0 {
 		return report, err
 	}
+	failed(report)
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	report.Causes = newLab(b, outputs, seen, ask(ctx, h, path)).causes()
@@ -88,6 +92,7 @@ type lab struct {
 	features []*feature
 	chance   float64 // how often a wrong row is right by accident
 	send     func([]map[string]any) []map[string]any
+	room     int // rows that may be sent again
 	asked    int
 }
 
@@ -95,8 +100,12 @@ func newLab(b *bundle.Bundle, outputs []*output, e *evidence, send func([]map[st
 	l := &lab{outputs: outputs, rows: e.rows, features: featuresOf(b.Signature, e.rows)}
 	l.send = func(inputs []map[string]any) []map[string]any { return send(inputs, outputs) }
 	measure(l.features, b, e.rows)
+	l.room = min(maxAsked, maxValues/max(len(l.features), 1))
+	for i := range l.rows {
+		l.rows[i].lacks = l.missing(l.rows[i])
+	}
 	var failing, right []row
-	for _, r := range e.rows {
+	for _, r := range l.rows {
 		if r.failed {
 			failing = append(failing, r)
 		} else {
@@ -120,7 +129,7 @@ func (l *lab) plainness(r row) int {
 	if r.natural() {
 		plain++
 	}
-	if !slices.ContainsFunc(l.features, func(f *feature) bool { return f.of(r.input) == nil }) {
+	if len(r.lacks) == 0 {
 		plain++
 	}
 	return plain
@@ -147,13 +156,14 @@ func (l *lab) likeliest() float64 {
 		counts[key]++
 		most = max(most, counts[key])
 	}
-	return min(max(float64(most)/float64(len(l.rows)), 0.01), 0.99)
+	return min(float64(most)/float64(len(l.rows)), 0.99)
 }
 
 // beatsChance is whether so many rows are not explained by accident, at one
-// in a million for a single hypothesis.
-func (l *lab) beatsChance(explains int) bool {
-	return float64(explains)*math.Log(l.chance) < math.Log(1e-6)
+// in a million for a single hypothesis, where each row had so many tries.
+func (l *lab) beatsChance(explains, tries int) bool {
+	once := 1 - math.Pow(1-l.chance, float64(tries))
+	return float64(explains)*math.Log(once) < math.Log(1e-6)
 }
 
 // causes asks the finders and keeps what holds.
@@ -208,7 +218,10 @@ func (l *lab) screen(all []hypothesis) []hypothesis {
 	for i, h := range all {
 		taken := 0
 		for _, r := range l.subjects(h) {
-			if input, ok := h.edit(r.input); ok && taken < 2 {
+			if taken == 2 {
+				break
+			}
+			if input, ok := h.edit(r.input); ok {
 				inputs, of, whose = append(inputs, input), append(of, r), append(whose, i)
 				taken++
 			}
@@ -263,8 +276,11 @@ func (l *lab) try(h hypothesis) (hypothesis, bool) {
 	return h, l.convinces(h) && l.harmless(h)
 }
 
-func (l *lab) convinces(h hypothesis) bool {
-	return float64(h.explains) >= leastShare*float64(h.of) && l.beatsChance(h.explains)
+func (l *lab) convinces(h hypothesis) bool { return l.convincesIn(h, 1) }
+
+// convincesIn is convinces for one of several edits of each row.
+func (l *lab) convincesIn(h hypothesis, tries int) bool {
+	return float64(h.explains) >= leastShare*float64(h.of) && l.beatsChance(h.explains, tries)
 }
 
 // harmless is whether an edit leaves right rows right.
@@ -294,7 +310,7 @@ func (l *lab) ask(inputs []map[string]any) []map[string]any {
 	const most = 500 // rows in a request
 	var out []map[string]any
 	for part := range slices.Chunk(inputs, most) {
-		if l.asked += len(part); l.asked > maxAsked {
+		if l.asked += len(part); l.asked > l.room {
 			out = append(out, make([]map[string]any, len(part))...)
 			continue
 		}

@@ -38,6 +38,12 @@ func row(expected, got string) golden {
 // the ids of the requests are their places: 0, 1, 2.
 func open(t testing.TB, outputs string, cases []golden) *bundle.Bundle {
 	t.Helper()
+	return openInputs(t, `{"name":"x","type":"float64"}`, outputs, cases)
+}
+
+// openInputs is open with other inputs than x.
+func openInputs(t testing.TB, inputs, outputs string, cases []golden) *bundle.Bundle {
+	t.Helper()
 	var requests, answers strings.Builder
 	for i, c := range cases {
 		fmt.Fprintf(&requests, `{"id":%d,"why":%q,"body":%s}`+"\n", i, c.why, c.body)
@@ -45,7 +51,7 @@ func open(t testing.TB, outputs string, cases []golden) *bundle.Bundle {
 	}
 	files := map[string]string{
 		"model.onnx":               "not looked at here",
-		"signature.json":           `{"inputs":[{"name":"x","type":"float64"}],"outputs":[` + outputs + `]}`,
+		"signature.json":           `{"inputs":[` + inputs + `],"outputs":[` + outputs + `]}`,
 		"golden/requests.jsonl.gz": packed(t, requests.String()),
 		"golden/answers.jsonl.gz":  packed(t, answers.String()),
 	}

@@ -22,6 +22,7 @@ type row struct {
 	input     map[string]any
 	want, got map[string]any // got is nil where the request was refused
 	failed    bool
+	lacks     []*feature // what is missing in it
 }
 
 // evidence collects the rows that a diagnosis is made of. A nil one collects nothing.
