@@ -50,6 +50,9 @@ func labelsPermuted(l *lab) (found []hypothesis) {
 	for _, o := range l.outputsOf(bundle.KindLabel) {
 		counts := map[string]map[string]int{}
 		for _, r := range l.rows {
+			if r.got == nil {
+				continue // refused
+			}
 			got, want := show(r.got[o.name]), show(r.want[o.name])
 			if counts[got] == nil {
 				counts[got] = map[string]int{}

@@ -63,9 +63,7 @@ def refused(bundle: tenon.Bundle, server: Served) -> tenon.ParityError:
 
 
 @pytest.mark.parametrize("name", SKEWS)
-def test_a_skew_is_refused_and_its_cause_named(
-    name: str, zoo: Zoo, server: Served, tmp_path: Path
-) -> None:
+def test_a_skew_is_refused_and_its_cause_named(name: str, zoo: Zoo, server: Served, tmp_path: Path) -> None:
     skew, bundle = SKEWS[name], zoo.wrong(name, tmp_path)
     error = refused(bundle, server)
     versions = server.http.get(f"/v1/models/{bundle.name}/versions").json().get("versions", [])
@@ -78,7 +76,9 @@ def test_a_skew_is_refused_and_its_cause_named(
         assert 0.9 * cause["of"] <= cause["explains"] <= cause["of"]
         assert cause["detail"] in str(error)
         assert cause["code"] in documented()
-    assert str(error).index(causes[0]["detail"]) < str(error).index(error.rows["request"][0]) if causes else True
+    assert (
+        str(error).index(causes[0]["detail"]) < str(error).index(error.rows["request"][0]) if causes else True
+    )
 
 
 def names_cause(skew: Skew, causes: list[dict[str, Any]]) -> bool:
