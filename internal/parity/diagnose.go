@@ -15,7 +15,7 @@ import (
 // causes so long that nobody reads it.
 const (
 	maxAsked   = 12_000           // rows sent again
-	maxValues  = 500_000          // in them, so of wide rows fewer
+	maxValues  = 2_000_000        // in them, so of wide rows fewer
 	maxTime    = 10 * time.Second // on top of the replay
 	maxCauses  = 5
 	leastShare = 0.9 // of the rows tried, for a hypothesis to be a cause
@@ -36,7 +36,9 @@ func Examine(ctx context.Context, h http.Handler, path string, b *bundle.Bundle,
 	failed(report)
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	report.Causes = newLab(b, outputs, seen, ask(ctx, h, path)).causes()
+	l := newLab(b, outputs, seen, ask(ctx, h, path))
+	l.spent = func() bool { return ctx.Err() != nil || l.asked >= l.room }
+	report.Causes = l.causes()
 	return report, nil
 }
 
@@ -94,6 +96,7 @@ type lab struct {
 	send     func([]map[string]any) []map[string]any
 	room     int // rows that may be sent again
 	asked    int
+	spent    func() bool // whether time or room is over
 }
 
 func newLab(b *bundle.Bundle, outputs []*output, e *evidence, send func([]map[string]any, []*output) []map[string]any) *lab {
@@ -172,6 +175,9 @@ func (l *lab) causes() []wire.Cause {
 		var found []hypothesis
 		var toTry []hypothesis
 		for _, find := range tier {
+			if l.spent() {
+				break
+			}
 			for _, h := range find(l) {
 				if h.edit == nil {
 					found = append(found, h)
@@ -216,6 +222,9 @@ func (l *lab) screen(all []hypothesis) []hypothesis {
 	var of []row
 	var whose []int
 	for i, h := range all {
+		if l.spent() {
+			break
+		}
 		taken := 0
 		for _, r := range l.subjects(h) {
 			if taken == 2 {

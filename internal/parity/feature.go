@@ -81,27 +81,42 @@ func (f *feature) text(input map[string]any) (string, bool) {
 // with is a copy of the record with another value. false: the type does not
 // hold it, or it is the value that is there.
 func (f *feature) with(input map[string]any, v any) (map[string]any, bool) {
-	if x, ok := v.(float64); ok {
-		if v, ok = f.fit(x); !ok {
-			return nil, false
+	out := copied(input)
+	return out, f.put(out, v)
+}
+
+// copied is a record that put may change.
+func copied(input map[string]any) map[string]any {
+	out := maps.Clone(input)
+	for name, v := range out {
+		if list, ok := v.([]any); ok {
+			out[name] = slices.Clone(list)
 		}
 	}
-	if v == f.of(input) {
-		return nil, false
+	return out
+}
+
+// put writes a value into a copied record. false: the type does not hold it,
+// or it is the value that is there.
+func (f *feature) put(out map[string]any, v any) bool {
+	if x, ok := v.(float64); ok {
+		if v, ok = f.fit(x); !ok {
+			return false
+		}
 	}
-	out := maps.Clone(input)
+	if v == f.of(out) {
+		return false
+	}
 	if f.element < 0 {
 		out[f.in.Name] = v
-		return out, true
+		return true
 	}
-	list, ok := input[f.in.Name].([]any)
+	list, ok := out[f.in.Name].([]any)
 	if !ok || f.element >= len(list) {
-		return nil, false
+		return false
 	}
-	list = slices.Clone(list)
 	list[f.element] = v
-	out[f.in.Name] = list
-	return out, true
+	return true
 }
 
 // fit writes a number as the feature's type.

@@ -68,7 +68,7 @@ func rolled(features []*feature, by int, unseen bool) func(map[string]any) (map[
 		}
 	}
 	return func(input map[string]any) (map[string]any, bool) {
-		out, changed := input, false
+		out, changed := copied(input), false
 		for _, f := range features {
 			c, ok := f.text(out)
 			if !ok {
@@ -78,8 +78,8 @@ func rolled(features []*feature, by int, unseen bool) func(map[string]any) (map[
 			if !ok && unseen {
 				to, ok = next[f][unseenText], true
 			}
-			if with, done := f.with(out, f.category(to)); ok && done {
-				out, changed = with, true
+			if ok {
+				changed = f.put(out, f.category(to)) || changed
 			}
 		}
 		return out, changed
@@ -161,13 +161,7 @@ func categoryLost(l *lab) (found []hypothesis) {
 		if !l.convinces(h) {
 			continue
 		}
-		indifferent := 0
-		for _, alike := range l.likeUnseen(f, l.right) {
-			if alike {
-				indifferent++
-			}
-		}
-		if 2*indifferent > len(l.right) || len(lost) > len(f.stats.categories)/2+1 {
+		if 2*count(l.likeUnseen(f, l.right)) > len(l.right) || 2*len(lost) > len(f.stats.categories) {
 			continue // the column hardly matters, so that says nothing
 		}
 		h.columns = []string{f.name}

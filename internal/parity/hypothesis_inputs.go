@@ -27,17 +27,12 @@ func (l *lab) texts() []*feature {
 // exchanged gives every target the value of its source.
 func exchanged(targets, sources []*feature) func(map[string]any) (map[string]any, bool) {
 	return func(input map[string]any) (map[string]any, bool) {
-		out, changed := input, false
+		out, changed := copied(input), false
 		for i, f := range targets {
 			v := sources[i].of(input)
-			if v == f.of(out) || v != nil && f.isNumber() != sources[i].isNumber() {
-				continue
+			if v == nil || f.isNumber() == sources[i].isNumber() {
+				changed = f.put(out, v) || changed
 			}
-			next, ok := f.with(out, v)
-			if !ok {
-				return nil, false
-			}
-			out, changed = next, true
 		}
 		return out, changed
 	}
@@ -143,14 +138,10 @@ var conversions = slices.Concat(
 // does not hold the result changes nothing.
 func converted(features []*feature, f func(*feature, float64) float64) func(map[string]any) (map[string]any, bool) {
 	return func(input map[string]any) (map[string]any, bool) {
-		out, changed := input, false
+		out, changed := copied(input), false
 		for _, c := range features {
-			x, ok := c.number(input)
-			if !ok {
-				continue
-			}
-			if next, ok := c.with(out, f(c, x)); ok {
-				out, changed = next, true
+			if x, ok := c.number(input); ok {
+				changed = c.put(out, f(c, x)) || changed
 			}
 		}
 		return out, changed

@@ -61,14 +61,10 @@ func filled(l *lab) []hypothesis {
 
 func fill(features []*feature, fills map[*feature]any) func(map[string]any) (map[string]any, bool) {
 	return func(input map[string]any) (map[string]any, bool) {
-		out, changed := input, false
+		out, changed := copied(input), false
 		for _, f := range features {
-			v, ok := fills[f]
-			if !ok || f.of(out) != nil {
-				continue
-			}
-			if next, ok := f.with(out, v); ok {
-				out, changed = next, true
+			if v, ok := fills[f]; ok && f.of(out) == nil {
+				changed = f.put(out, v) || changed
 			}
 		}
 		return out, changed

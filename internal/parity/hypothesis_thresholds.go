@@ -39,6 +39,9 @@ func nudged(l *lab) []hypothesis {
 	if len(numbers) == 0 {
 		return nil
 	}
+	if !l.anyMoves(numbers) {
+		return nil
+	}
 	near := make([]bool, len(l.failing)) // explained by any nudge
 	turned := make([]hypothesis, 2)      // by the smallest steps of the column's own type, and of float32
 	for i, n := range nudges {
@@ -68,6 +71,20 @@ func nudged(l *lab) []hypothesis {
 		found = append(found, turned[1])
 	}
 	return found
+}
+
+// anyMoves is a first look at some rows, because most differences lie elsewhere.
+func (l *lab) anyMoves(numbers []*feature) bool {
+	look := *l
+	look.failing = spread(l.failing, 10)
+	near := make([]bool, len(look.failing))
+	for _, n := range nudges {
+		for _, up := range []float64{-1, 1} {
+			look.moved(numbers, near, func(f *feature, x float64) float64 { return n.by(f, x, up) })
+		}
+	}
+	l.asked = look.asked
+	return count(near) > 0
 }
 
 func direction(up float64) string {
