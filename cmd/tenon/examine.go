@@ -80,7 +80,7 @@ func examine(ctx context.Context, e engine.Engine, s lifecycle.Staged, threads i
 	prober := lifecycle.Prober{Host: h, Handler: api.New(api.Options{
 		Host: h, Log: slog.New(slog.DiscardHandler),
 		Body: core.Limits{Body: maxGoldenBody, Timeout: time.Minute}, RequestTimeout: time.Minute,
-	})}
+	}), Failed: func(r *wire.Report) { send(event{Report: r}) }}
 	report, err := prober.Examine(ctx, s, func(phase string, done, total int) {
 		send(event{Phase: phase, Done: done, Total: total})
 	})

@@ -91,7 +91,10 @@ func listen(r io.Reader, progress lifecycle.Progress) ending {
 			end.phase = m.Phase
 			progress(m.Phase, m.Done, m.Total)
 		}
-		end.report, end.loaded = m.Report, m.Loaded
+		end.loaded = m.Loaded
+		if m.Report != nil {
+			end.report = m.Report
+		}
 		if m.Problem != nil {
 			end.fault = faultOf(m.Problem)
 		}
@@ -119,6 +122,8 @@ func (x *examiner) conclude(ctx context.Context, end ending, err error, said str
 		return nil, end.fault
 	case err == nil && (end.report != nil || end.loaded):
 		return end.report, nil
+	case end.report != nil && !end.report.Passed && !errors.Is(ctx.Err(), context.Canceled):
+		return end.report, nil // it ended while the causes were sought, and the verdict stands
 	case end.flooded:
 		return nil, refused("it made the process that examined it say more than %d bytes at once while %s", maxMessage, end.phase)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -30,9 +30,15 @@ var badChildren = map[string]func(){
 		_ = syscall.Kill(os.Getpid(), syscall.SIGABRT)
 		forever()
 	},
-	"child-exits":   func() { loading(); os.Exit(7) },
-	"child-junk":    func() { loading(); fmt.Print("junk\n{\"phase\":3}\n\x00\xff\n[]\n{\"report\":7}\n") },
-	"child-silent":  func() {},
+	"child-exits":  func() { loading(); os.Exit(7) },
+	"child-junk":   func() { loading(); fmt.Print("junk\n{\"phase\":3}\n\x00\xff\n[]\n{\"report\":7}\n") },
+	"child-silent": func() {},
+	"child-verdict": func() {
+		loading()
+		fmt.Println(`{"report":{"passed":false,"summary":"2 rows differ.","failed_rows":2}}`)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		forever()
+	},
 	"child-absent":  func() { fmt.Fprintln(os.Stderr, "tenon: no library"); os.Exit(1) },
 	"child-endless": func() { loading(); forever() },
 	"child-flood": func() {
@@ -108,6 +114,15 @@ func TestChildrenThatMisbehaveAreFindings(t *testing.T) {
 				t.Errorf("%q", f.Detail)
 			}
 		})
+	}
+}
+
+// TestAVerdictSurvivesItsChild: what dies while the causes are sought has been
+// compared before, and its report is worth more than how it ended.
+func TestAVerdictSurvivesItsChild(t *testing.T) {
+	report, _, err := examined(t, "child-verdict", lifecycle.Staged{Model: "demo", Dir: t.TempDir()}, time.Minute)
+	if err != nil || report == nil || report.Passed || report.FailedRows != 2 {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
 

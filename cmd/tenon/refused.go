@@ -50,7 +50,11 @@ func (a *app) tellRefused(err error, pushed, keep string) error {
 const shownRows = 5
 
 func tellReport(to io.Writer, r wire.Report) {
-	fmt.Fprintf(to, "%s\n\n", r.Summary)
+	fmt.Fprintf(to, "%s\n", r.Summary)
+	for _, c := range r.Causes {
+		fmt.Fprintf(to, "  %s\n", c.Detail)
+	}
+	fmt.Fprintln(to)
 	var rows [][]string
 	for _, o := range r.Outputs {
 		rows = append(rows, []string{

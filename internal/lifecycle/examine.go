@@ -50,6 +50,9 @@ type Warmer interface {
 type Prober struct {
 	Host    *host.Host
 	Handler http.Handler
+	// Failed, where set, is told of a report that did not pass before its causes
+	// are sought: the search may bring down the process.
+	Failed func(*wire.Report)
 }
 
 var (
@@ -73,16 +76,24 @@ func (p *Prober) Examine(ctx context.Context, s Staged, progress Progress) (*wir
 		return nil, nil
 	}
 	started := time.Now()
-	report, err := parity.Replay(host.Probe(ctx, v), p.Handler, path(s.Model), golden(v), parity.All, func(done, total int) {
+	stamp := func(r *wire.Report) {
+		r.Model, r.Engine = s.Model, p.Host.Engine()
+		r.Environment = exportedWith(v.Bundle)
+		r.Notes = notesOn(r.Environment, v.Bundle.Signature, v.Graph, runsOn{r.Engine, p.Host.Opset()})
+		r.Created, r.Seconds = started.UTC(), time.Since(started).Seconds()
+	}
+	report, err := parity.Examine(host.Probe(ctx, v), p.Handler, path(s.Model), golden(v), func(done, total int) {
 		progress("replaying", done, total)
+	}, func(failed *wire.Report) {
+		stamp(failed)
+		if p.Failed != nil {
+			p.Failed(failed)
+		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	report.Model, report.Engine = s.Model, p.Host.Engine()
-	report.Environment = exportedWith(v.Bundle)
-	report.Notes = notesOn(report.Environment, v.Bundle.Signature, v.Graph, runsOn{report.Engine, p.Host.Opset()})
-	report.Created, report.Seconds = started.UTC(), time.Since(started).Seconds()
+	stamp(report)
 	return report, nil
 }
 

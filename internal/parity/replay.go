@@ -32,14 +32,21 @@ const All = int(^uint(0) >> 1)
 // wrong answers and refused requests are findings of the report. Requests that
 // are refused fail all their rows.
 func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, progress Progress) (*wire.Report, error) {
+	report, _, err := run(ctx, h, path, b, most, nil, progress)
+	return report, err
+}
+
+// run is Replay, and gathers evidence for a diagnosis where that is wanted.
+func run(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, most int, seen *evidence, progress Progress) (*wire.Report, []*output, error) {
 	if b.Signature == nil || !b.HasGolden() {
-		return nil, errNoGolden
+		return nil, nil, errNoGolden
 	}
 	r := newReplay(b)
+	r.seen = seen
 	r.report.Coverage = b.Coverage
 	total, err := r.prepare(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if most == All {
 		r.watch(b.Signature)
@@ -52,14 +59,14 @@ func Replay(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, 
 			err = r.one(ctx, h, path, c)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		progress(r.report.Requests, min(total, most))
 		if r.report.Requests >= most {
 			break
 		}
 	}
-	return r.finish(), nil
+	return r.finish(), r.outputs, nil
 }
 
 // replay is the state of one examination.
@@ -67,6 +74,7 @@ type replay struct {
 	outputs []*output
 	columns *columns // nil where nobody will look at the report
 	report  *wire.Report
+	seen    *evidence // nil where nobody asks for causes
 }
 
 // watch begins to gather what the report's plots show.
@@ -165,11 +173,16 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 			r.refused(c, row, expected, problem)
 			r.columns.add(inputs, row, outcome(true, 0))
 		}
+		r.seen.add(c, expected, nil, r.outputs, slices.Repeat([]bool{true}, rows))
 		return nil
 	}
+	failed := make([]bool, rows)
 	for row := range rows {
-		r.columns.add(inputs, row, r.row(c, row, expected, got))
+		t := r.row(c, row, expected, got)
+		r.columns.add(inputs, row, t)
+		failed[row] = t.failed > 0
 	}
+	r.seen.add(c, expected, got, r.outputs, failed)
 	return nil
 }
 

@@ -171,6 +171,7 @@ def test_the_profile_counts_every_row(reader: Reader) -> None:
         assert sum(said["counts"]) + said["missing"] + said["non_finite"] == 150
         assert len(said["counts"]) == len(said["edges"]) + 1
         assert said["mean"] == pytest.approx(IRIS[name].mean())
+        assert said["std"] == pytest.approx(IRIS[name].std(ddof=0))
     assert sum(c["count"] for c in reader.profile["outputs"]["label"]["categories"]) == 150
     assert set(reader.profile["outputs"]["probabilities"]["classes"]) == {"0", "1", "2"}
 
@@ -181,6 +182,8 @@ def test_profile_bins_are_closed_above() -> None:
     assert said["edges"] == [float(v) for v in range(2, 40, 2)]
     assert said["counts"] == [2] * 20
     assert (said["missing"], said["non_finite"], said["min"], said["max"]) == (1, 2, 1.0, 40.0)
+    huge = profile.numeric(np.array([1.5e308, 1.5e308, -1.0]))
+    assert (huge["max"], huge["mean"], huge["std"]) == (1.5e308, None, None)
     few = profile.numeric(np.array([0.0] * 99 + [1.0]))
     assert (few["edges"], few["counts"]) == ([0.0], [99, 1])
 

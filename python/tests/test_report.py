@@ -53,6 +53,24 @@ def error(*rows: dict[str, Any], summary: str = "2 of 263 rows are not it.") -> 
     return refusal
 
 
+def test_what_it_probably_is_comes_first() -> None:
+    refusal = error(row())
+    detail = (
+        'Columns "a" and "b" look swapped: with them exchanged, 58 of 60 rows answer as the pipeline did.'
+    )
+    refusal.report["causes"] = [
+        {"code": "columns-swapped", "detail": detail},
+        {"code": "of-a-newer-server"},
+        7,
+    ]
+    lines = str(refusal).splitlines()
+    assert lines[lines.index(detail) - 1] == ""
+    assert lines[lines.index(detail) + 1] == ""
+    assert lines[lines.index(detail) + 2].startswith("output ")
+    refusal.report["causes"] = "none"
+    assert detail not in str(refusal)
+
+
 def test_the_text() -> None:
     said = str(
         error(

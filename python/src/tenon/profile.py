@@ -56,7 +56,7 @@ def numeric(values: Array) -> dict[str, Any]:
     """Counts between quantile edges: `counts[i]` is of edges[i-1] < v <= edges[i], the first and last open.
 
     `edges` are the distinct inner 20-quantiles, so a column of few values has fewer bins. `missing` counts NaN,
-    `non_finite` infinities; `counts` sum to the rest.
+    `non_finite` infinities; `counts` sum to the rest. `std` is of the whole (divided by n), as scalers have it.
     """
     wide = np.asarray(values, dtype=np.float64)
     finite = wide[np.isfinite(wide)]
@@ -66,10 +66,15 @@ def numeric(values: Array) -> dict[str, Any]:
         "non_finite": int(np.isinf(wide).sum()),
     }
     if len(finite) == 0:
-        return {**out, "min": None, "max": None, "mean": None, "edges": [], "counts": [0]}
+        return {**out, "min": None, "max": None, "mean": None, "std": None, "edges": [], "counts": [0]}
     edges = inner_edges(finite)
     counts = np.bincount(np.searchsorted(edges, finite, side="left"), minlength=len(edges) + 1)
-    ends = {"min": float(finite.min()), "max": float(finite.max()), "mean": _mean(finite)}
+    ends = {
+        "min": float(finite.min()),
+        "max": float(finite.max()),
+        "mean": _mean(finite),
+        "std": _std(finite),
+    }
     return {**out, **ends, "edges": edges.tolist(), "counts": counts.tolist()}
 
 
@@ -78,6 +83,13 @@ def _mean(values: Array) -> float:
     with np.errstate(over="ignore"):
         mean = float(values.mean())
     return mean if np.isfinite(mean) else float((values / len(values)).sum())
+
+
+def _std(values: Array) -> float | None:
+    """The standard deviation; None where its square is beyond the largest double."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        std = float(values.std())
+    return std if np.isfinite(std) else None
 
 
 def inner_edges(values: Array) -> Array:

@@ -32,10 +32,10 @@ def worst(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """Outputs and the worst rows in columns, each with its input below; "" for a report without them."""
-    rows, lines = worst(report), []
+    """What it probably is, outputs and the worst rows, each with its input below; "" for a report without them."""
+    rows, lines = worst(report), _causes(report)
     if outputs := _objects(report, "outputs"):
-        lines += [*_table(_OUTPUTS, [_output(o, report) for o in outputs])]
+        lines += [*([""] if lines else []), *_table(_OUTPUTS, [_output(o, report) for o in outputs])]
     if rows:
         cells = [[_clip(c, _CELL) for c in _worst(r)] for r in rows[:SHOWN]]
         head, *shown = _table(_WORST, cells)
@@ -104,6 +104,11 @@ def _html_list(title: str, sentences: Sequence[str]) -> str:
         return ""
     items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
     return f"<p><strong>{title}</strong></p><ul>{items}</ul>"
+
+
+def _causes(report: dict[str, Any]) -> list[str]:
+    """The sentences on what it probably is, best first."""
+    return [str(c["detail"]) for c in _objects(report, "causes") if c.get("detail")]
 
 
 def _output(output: dict[str, Any], report: dict[str, Any]) -> list[str]:

@@ -83,7 +83,9 @@ def _nearest(fitted: Any, columns: Columns, g: Graph) -> tuple[Value, Value]:
     return nearest(g, fitted, value)
 
 
-INEXACT = frozenset({"Pow", "Exp", "Log", "Sin", "Cos", "Tanh", "MatMul", "ReduceSum", "ReduceMean", "ReduceL2"})
+INEXACT = frozenset(
+    {"Pow", "Exp", "Log", "Sin", "Cos", "Tanh", "MatMul", "ReduceSum", "ReduceMean", "ReduceL2"}
+)
 """Operators whose last bit is not numpy's."""
 _LOOKED_AT, _BEYOND, _EQUAL = 2000, 10, 1e-9
 
