@@ -10,6 +10,8 @@ PYTHON ?= python3.11
 export PYTHON
 
 VENV := var/venv
+# A process for each core. What people's pipelines warn of is no matter here.
+PYTEST = $(VENV)/bin/pytest -n auto --disable-warnings
 VENV_STAMP := $(VENV)/.made
 LINT := bin/tools/golangci-lint
 
@@ -39,7 +41,7 @@ test-torch: # the long form for torch and Keras, in an environment of its own (5
 
 format: $(LINT) ## write Go and Python files as the linters want them
 	$(LINT) fmt
-	$(VENV)/bin/ruff format --exclude '*.md' --config python/pyproject.toml python models
+	$(VENV)/bin/ruff format --exclude '*.md' --config python/pyproject.toml python models scripts
 
 clean: ## remove what was built, but not the registry
 	rm -rf bin $(VENV) var/bundles
@@ -83,13 +85,19 @@ race: kit
 	go test -run Alloc ./api/v1 ./internal/tensor
 
 python: kit
-	$(VENV)/bin/ruff check --config python/pyproject.toml python models
-	$(VENV)/bin/ruff format --check --exclude '*.md' --config python/pyproject.toml python models
+	$(VENV)/bin/ruff check --config python/pyproject.toml python models scripts
+	$(VENV)/bin/ruff format --check --exclude '*.md' --config python/pyproject.toml python models scripts
 	cd python && ../$(VENV)/bin/mypy
-	$(VENV)/bin/pytest python/tests --ignore python/tests/e2e
+	$(PYTEST) python/tests --ignore python/tests/e2e
 
 e2e: build
-	$(VENV)/bin/pytest python/tests/e2e
+	$(PYTEST) python/tests/e2e
+
+# The long forms, not part of `make test`; docs/proof.md has what they said.
+.PHONY: parity
+parity: build
+	TENON_LONG=1 $(VENV)/bin/pytest -s --disable-warnings python/tests/test_vectors.py python/tests/test_fuzz.py
+	TENON_LONG=1 $(PYTEST) python/tests/e2e/test_corpus.py python/tests/e2e/test_cost.py
 
 # The long form, not part of `make test`: the kit's own tests of columns with pandas 2.3 laid over the environment.
 .PHONY: test-pandas2

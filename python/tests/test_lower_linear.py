@@ -200,3 +200,15 @@ def test_the_table_names_only_linear_models() -> None:
     for kind in (*LABELS_ONLY, *REGRESSORS):
         assert kind.__module__.startswith(("sklearn.linear_model", "sklearn.svm"))
     assert {LinearRegression, Ridge, Lasso, linear_model.HuberRegressor} <= set(REGRESSORS)
+
+
+@pytest.mark.parametrize("solver", ["svd", "eigen"])
+@pytest.mark.parametrize("components", [None, 1])
+def test_discriminants_before_a_classifier(
+    solver: str, components: int | None, wine: Any, exported: Export
+) -> None:
+    X, y = wine
+    before = LinearDiscriminantAnalysis(solver=solver, n_components=components)
+    read = exported(make_pipeline(StandardScaler(), before, LogisticRegression()).fit(X, y), X)
+    assert is_lowered(read)
+    assert read.replay()["label"] == 0.0

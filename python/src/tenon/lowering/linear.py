@@ -17,9 +17,9 @@ from sklearn.svm import LinearSVC, LinearSVR
 
 from tenon.errors import NotLowered
 from tenon.inputs import Array
-from tenon.lowering.columns import Columns
+from tenon.lowering.columns import Block, Column, Columns
 from tenon.lowering.graph import Graph, Value, promoted
-from tenon.lowering.rules import Answers, apply, classes_of, lowers
+from tenon.lowering.rules import Answers, apply, classes_of, lowers, transforms
 
 
 def _present(names: str) -> list[type]:
@@ -49,6 +49,19 @@ def logistic(fitted: Any, columns: Columns, g: Graph) -> Answers:
     two = len(fitted.classes_) == 2
     proba = two_classes(g, expit(g, scores)) if two else softmax(g, scores)
     return {**decided(fitted, scores, g), "probabilities": proba}
+
+
+@transforms(LinearDiscriminantAnalysis)
+def discriminants(fitted: LinearDiscriminantAnalysis, columns: Columns, g: Graph) -> Columns:
+    """(x - mean) @ scalings, the first components; `solver="eigen"` subtracts nothing."""
+    if fitted.solver == "lsqr":
+        raise NotLowered('LinearDiscriminantAnalysis(solver="lsqr") does not transform')
+    value = columns.numeric(g).value
+    if fitted.solver == "svd":
+        value = g.add(value, -fitted.xbar_)
+    value = g.matmul(value, fitted.scalings_[:, : fitted._max_components])
+    width = min(fitted.scalings_.shape[1], fitted._max_components)
+    return Columns((Block(value, tuple(Column(np.dtype(value.elem)) for _ in range(width))),))
 
 
 @lowers(*LABELS_ONLY)
