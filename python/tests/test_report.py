@@ -58,7 +58,7 @@ def test_what_it_probably_is_comes_first() -> None:
     detail = (
         'Columns "a" and "b" look swapped: with them exchanged, 58 of 60 rows answer as the pipeline did.'
     )
-    refusal.report["causes"] = [
+    refusal.problem["report"]["causes"] = [
         {"code": "columns-swapped", "detail": detail},
         {"code": "of-a-newer-server"},
         7,
@@ -67,7 +67,7 @@ def test_what_it_probably_is_comes_first() -> None:
     assert lines[lines.index(detail) - 1] == ""
     assert lines[lines.index(detail) + 1] == ""
     assert lines[lines.index(detail) + 2].startswith("output ")
-    refusal.report["causes"] = "none"
+    refusal.problem["report"]["causes"] = "none"
     assert detail not in str(refusal)
 
 

@@ -133,7 +133,7 @@ def test_it_is_a_dict_and_prints() -> None:
     said = report()
     assert said["rows"] == 11
     assert isinstance(said, dict)
-    assert str(said).startswith("2 of 11 rows are not it.\n\noutput")
+    assert str(said).startswith("2 of 11 rows are not it.\n\nThey look swapped.")
     assert str(Report()) == ""
 
 

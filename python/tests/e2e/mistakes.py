@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from tenon.lowering import RULES, encode, linear, trees
+from tenon.lowering import RULES, boosting, encode, linear, trees
 from tenon.lowering.columns import Block, Columns
 from tenon.lowering.graph import Graph, Value
 from tenon.lowering.rules import Rule
@@ -112,19 +112,24 @@ def split_below(patch: Patch) -> None:
 
 def thresholds(patch: Patch, change: Callable[[Any], Any]) -> None:
     right = trees.ensemble
-    patch.setattr(
-        trees,
-        "ensemble",
+    _ensembles(
+        patch,
         lambda g, value, grown, n: right(
             g, value, [replace(t, threshold=change(t.threshold.astype(float))) for t in grown], n
         ),
     )
 
 
+def _ensembles(patch: Patch, wrong: Callable[..., Any]) -> None:
+    """Every rule that grows trees has its own name for what makes their node."""
+    for rules in (trees, boosting):
+        patch.setattr(rules, "ensemble", wrong)
+
+
 def some_trees(pick: Callable[[list[Any]], list[Any]]) -> Callable[[Patch], None]:
     def planted(patch: Patch) -> None:
         right = trees.ensemble
-        patch.setattr(trees, "ensemble", lambda g, value, grown, n: right(g, value, pick(list(grown)), n))
+        _ensembles(patch, lambda g, value, grown, n: right(g, value, pick(list(grown)), n))
 
     return planted
 
@@ -245,9 +250,8 @@ def unscaled(index: int) -> Callable[[Any], None]:
 def other_way(patch: Patch) -> None:
     """What is missing goes right where it should go left."""
     right = trees.ensemble
-    patch.setattr(
-        trees,
-        "ensemble",
+    _ensembles(
+        patch,
         lambda g, value, grown, n: right(
             g, value, [replace(t, missing_left=~t.missing_left) for t in grown], n
         ),
