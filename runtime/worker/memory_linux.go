@@ -1,0 +1,39 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// newMemory makes a stretch, and the file by which the other process maps it.
+func newMemory() (memory, *os.File, error) {
+	fd, err := unix.MemfdCreate("tenon-worker", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("shared memory: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "shared memory")
+	if err := file.Truncate(memoryBytes); err != nil {
+		file.Close()
+		return nil, nil, fmt.Errorf("shared memory: %w", err)
+	}
+	m, err := mapMemory(file)
+	if err != nil {
+		file.Close()
+	}
+	return m, file, err
+}
+
+// mapMemory maps the file of a stretch, which may be closed then.
+func mapMemory(file *os.File) (memory, error) {
+	m, err := unix.Mmap(int(file.Fd()), 0, memoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("shared memory: %w", err)
+	}
+	return m, nil
+}
+
+func (m memory) discard(from, to int) { _ = unix.Madvise(m[from:min(to, len(m))], unix.MADV_REMOVE) }
+
+func (m memory) close() { _ = unix.Munmap(m) }
