@@ -109,6 +109,10 @@ type Version struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 	Metrics     map[string]any    `json:"metrics,omitempty"`
 	Signature   *Signature        `json:"signature,omitempty"`
+	// Isolation is where a loaded version runs, shared or process, and
+	// IsolationReason why.
+	Isolation       string `json:"isolation,omitempty"`
+	IsolationReason string `json:"isolation_reason,omitempty"`
 }
 
 // Published is the answer of a push: 201, or 200 where the bundle was a
@@ -129,6 +133,8 @@ type Deploy struct {
 	// left out, the last caller wins.
 	Expected *int   `json:"expected,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	// Isolation is auto, shared or process; left out, the server's setting counts.
+	Isolation string `json:"isolation,omitempty"`
 }
 
 // Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
@@ -141,6 +147,7 @@ type Deployment struct {
 	Number    int       `json:"deployment"`
 	Model     string    `json:"model"`
 	Stable    int       `json:"stable"`
+	Isolation string    `json:"isolation,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`

@@ -53,6 +53,9 @@ func examineCommand(io streams, open engineOpener) *cobra.Command {
 		if err := child.LimitSelf(modelSize(args[0]), *cpu); err != nil {
 			return err
 		}
+		if err := confine(); err != nil {
+			return err
+		}
 		examine(c.Context(), e, lifecycle.Staged{Model: *model, Dir: args[0]}, *threads, send)
 		return nil
 	}

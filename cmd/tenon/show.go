@@ -117,6 +117,9 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
+		if v.Isolation != "" {
+			fmt.Fprintf(a.out, "isolation: %s (%s)\n", v.Isolation, v.IsolationReason)
+		}
 		if v.Description != "" {
 			fmt.Fprintf(a.out, "about:     %s\n", v.Description)
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenon-ml/tenon/internal/fault"
@@ -32,7 +34,10 @@ type Options struct {
 
 // Engine runs each session in a process of its own. It is safe for concurrent
 // use.
-type Engine struct{ options Options }
+type Engine struct {
+	options  Options
+	restarts atomic.Int64
+}
 
 var _ engine.Engine = (*Engine)(nil)
 
@@ -53,9 +58,19 @@ func New(o Options) *Engine {
 // Version implements engine.Engine.
 func (e *Engine) Version() string { return e.options.Name }
 
+// Restarts is how often a process was started in the place of one that died.
+func (e *Engine) Restarts() int64 { return e.restarts.Load() }
+
 // Load implements engine.Engine. A graph that ends the process is refused, as
 // one that ONNX Runtime refuses is.
 func (e *Engine) Load(ctx context.Context, g engine.Graph) (engine.Session, error) {
+	if g.Path != "" { // the child has a working directory of its own
+		path, err := filepath.Abs(g.Path)
+		if err != nil {
+			return nil, err
+		}
+		g.Path = path
+	}
 	p, err := e.open(ctx, g)
 	if err != nil {
 		return nil, err
@@ -188,6 +203,7 @@ func (s *session) watch(p *process) {
 			again, err := s.again()
 			if err == nil {
 				p = again
+				s.engine.restarts.Add(1)
 				break
 			}
 			log.Error("a worker could not be started again", "model", s.graph.Path, "error", err)

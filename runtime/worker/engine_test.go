@@ -88,7 +88,12 @@ func TestWorkerPassesTheSuite(t *testing.T) { enginetest.Run(t, workers(t, "fake
 
 func load(t testing.TB, role string, types ...tensor.Type) engine.Session {
 	t.Helper()
-	s, err := workers(t, role).Load(t.Context(), enginetest.Identity(types, "N").Graph())
+	return loadIn(t, workers(t, role), types...)
+}
+
+func loadIn(t testing.TB, e *worker.Engine, types ...tensor.Type) engine.Session {
+	t.Helper()
+	s, err := e.Load(t.Context(), enginetest.Identity(types, "N").Graph())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +118,8 @@ func run(t *testing.T, s engine.Session, first byte) error {
 // TestACrashCostsItsOwnCallsAndNothingElse: they get 503 with the cause, and the
 // next call is answered by the process that was started again.
 func TestACrashCostsItsOwnCallsAndNothingElse(t *testing.T) {
-	deadly, other := load(t, "deadly", tensor.Uint8), load(t, "fake", tensor.Uint8)
+	e := workers(t, "deadly")
+	deadly, other := loadIn(t, e, tensor.Uint8), load(t, "fake", tensor.Uint8)
 	for range 3 {
 		err := run(t, deadly, deadlyByte)
 		if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.Code != fault.WorkerDied || !strings.Contains(f.Detail, "SIGFPE") {
@@ -125,6 +131,9 @@ func TestACrashCostsItsOwnCallsAndNothingElse(t *testing.T) {
 		if err := run(t, deadly, 1); err != nil {
 			t.Errorf("after it is back: %v", err)
 		}
+	}
+	if n := e.Restarts(); n != 3 {
+		t.Errorf("%d restarts", n)
 	}
 }
 

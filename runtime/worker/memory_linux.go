@@ -9,12 +9,17 @@ import (
 
 // newMemory makes a stretch, and the file by which the other process maps it.
 func newMemory() (memory, *os.File, error) {
-	fd, err := unix.MemfdCreate("tenon-worker", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("tenon-worker", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, nil, fmt.Errorf("shared memory: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "shared memory")
-	if err := file.Truncate(memoryBytes); err != nil {
+	err = file.Truncate(memoryBytes)
+	if err == nil {
+		// If the other process could make it shorter, reading it would end this one.
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
 		file.Close()
 		return nil, nil, fmt.Errorf("shared memory: %w", err)
 	}
