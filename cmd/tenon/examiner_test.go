@@ -62,7 +62,7 @@ func forever() {
 	<-wait
 }
 
-func path(t *testing.T, name string) string {
+func path(t testing.TB, name string) string {
 	t.Helper()
 	found, err := exec.LookPath(name)
 	if err != nil {

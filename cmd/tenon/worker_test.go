@@ -25,7 +25,7 @@ func TestConfinedWorkersPassTheSuite(t *testing.T) {
 	enginetest.Run(t, realWorkers(t))
 }
 
-func realWorkers(t *testing.T) engine.Engine {
+func realWorkers(t testing.TB) engine.Engine {
 	t.Helper()
 	library, e := libraryHere(t)
 	workers, err := newWorkers(path(t, "tenon-ort"), library, e, 0, slog.New(slog.DiscardHandler))
