@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/runtime/engine"
@@ -43,10 +43,13 @@ func Serve(ctx context.Context, e engine.Engine, lanes int, prepare func(modelBy
 	return s.serve(ctx, control)
 }
 
-func connection(descriptor int) (net.Conn, error) {
-	file := os.NewFile(uintptr(descriptor), "socket")
-	defer file.Close() // net.FileConn has its own
-	return net.FileConn(file)
+// connection is a socket whose reads block a thread. Go's poller would wait for
+// one of its processors, which runs in C hold, and leave the socket unread for milliseconds.
+func connection(descriptor int) (*os.File, error) {
+	if err := syscall.SetNonblock(descriptor, false); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(descriptor), "socket"), nil
 }
 
 func childLane(first int) (*lane, error) {
