@@ -51,7 +51,11 @@ func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 	gauge := func(name, help string, value func(host.Gauges) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(h.Gauges())) })
 	}
+	restarts := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tenon_worker_restarts_total", Help: "Processes of models that were started in the place of one that died.",
+	}, func() float64 { return float64(h.Gauges().Restarts) })
 	m.registry.MustRegister(
+		restarts,
 		m.requests, m.durations, m.predictions, m.rows, m.runs, m.queued,
 		gauge("tenon_runs_running", "Runs in progress.", func(g host.Gauges) int { return g.Running }),
 		gauge("tenon_runs_waiting", "Requests that wait for a run.", func(g host.Gauges) int { return g.Waiting }),

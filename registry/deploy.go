@@ -14,10 +14,11 @@ import (
 // out, the last writer wins. Other is handed on from a deployment that a
 // rollback goes back to.
 type NewDeployment struct {
-	Stable   int
-	Reason   string
-	Expected *int
-	Other    map[string]json.RawMessage
+	Stable    int
+	Reason    string
+	Expected  *int
+	Isolation string // in which process it runs; "": the server decides
+	Other     map[string]json.RawMessage
 }
 
 // Deploy records which version serves. It loads and routes nothing; lifecycle
@@ -35,7 +36,7 @@ func (s *Store) Deploy(ctx context.Context, name string, d NewDeployment, by Sta
 		if err := expectDeployment(st, d.Expected); err != nil {
 			return nil, err
 		}
-		body := &DeploymentRecord{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Other: d.Other}
+		body := &DeploymentRecord{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation, Other: d.Other}
 		return &Record{Kind: KindDeployment, Deployment: body}, nil
 	})
 	if err != nil {

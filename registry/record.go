@@ -91,18 +91,21 @@ type DeploymentRecord struct {
 	Stable   int
 	Reason   string
 	Expected *int
-	Other    map[string]json.RawMessage
+	// Isolation says in which process the version runs; "": the server decides.
+	Isolation string
+	Other     map[string]json.RawMessage
 }
 
 type knownDeployment struct {
-	Stable   int    `json:"stable"`
-	Reason   string `json:"reason"`
-	Expected *int   `json:"expected,omitempty"`
+	Stable    int    `json:"stable"`
+	Reason    string `json:"reason"`
+	Expected  *int   `json:"expected,omitempty"`
+	Isolation string `json:"isolation,omitempty"`
 }
 
 // MarshalJSON writes the known members and the others beside them.
 func (d DeploymentRecord) MarshalJSON() ([]byte, error) {
-	known, err := json.Marshal(knownDeployment{d.Stable, d.Reason, d.Expected})
+	known, err := json.Marshal(knownDeployment{d.Stable, d.Reason, d.Expected, d.Isolation})
 	if err != nil || len(d.Other) == 0 {
 		return known, err
 	}
@@ -126,10 +129,10 @@ func (d *DeploymentRecord) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &other); err != nil {
 		return err
 	}
-	for _, name := range []string{"stable", "reason", "expected"} {
+	for _, name := range []string{"stable", "reason", "expected", "isolation"} {
 		delete(other, name)
 	}
-	*d = DeploymentRecord{known.Stable, known.Reason, known.Expected, other}
+	*d = DeploymentRecord{known.Stable, known.Reason, known.Expected, known.Isolation, other}
 	return nil
 }
 

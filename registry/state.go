@@ -52,6 +52,7 @@ type Deployment struct {
 	Number    int
 	Stable    int
 	Reason    string
+	Isolation string // in which process the version runs; "": the server decides
 	Created   time.Time
 	Actor     string
 	RequestID string
@@ -77,6 +78,17 @@ func (st *State) Previous() *Deployment {
 	for i := len(st.Deployments) - 2; i >= 0; i-- {
 		d := &st.Deployments[i]
 		if v, ok := st.Version(d.Stable); d.Stable != now.Stable && ok && !v.Deleted {
+			return d
+		}
+	}
+	return nil
+}
+
+// DeploymentOf is the last deployment whose stable version is n, nil where it
+// never was.
+func (st *State) DeploymentOf(n int) *Deployment {
+	for i := len(st.Deployments) - 1; i >= 0; i-- {
+		if d := &st.Deployments[i]; d.Stable == n {
 			return d
 		}
 	}
@@ -227,7 +239,7 @@ func versionOf(r Record) Version {
 
 func deploymentOf(r Record) Deployment {
 	return Deployment{
-		Number: r.Seq, Stable: r.Deployment.Stable, Reason: r.Deployment.Reason,
+		Number: r.Seq, Stable: r.Deployment.Stable, Reason: r.Deployment.Reason, Isolation: r.Deployment.Isolation,
 		Created: r.Time, Actor: r.Actor, RequestID: r.RequestID, Other: r.Deployment.Other,
 	}
 }

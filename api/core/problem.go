@@ -69,7 +69,7 @@ func WriteProblem(w http.ResponseWriter, err error, requestID string) int {
 	p := ProblemOf(err, requestID)
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
-	if fault.Is(err, fault.Overloaded) {
+	if fault.Is(err, fault.Overloaded) || fault.Is(err, fault.WorkerDied) {
 		header.Set("Retry-After", "1")
 	}
 	if bodyLeft(err) {

@@ -199,10 +199,13 @@ func (a *API) deploy(c *gin.Context) {
 	name, err := modelName(c)
 	var d wire.Deploy
 	if err == nil {
-		err = a.readChange(c, map[string]any{"stable": &d.Stable, "expected": &d.Expected, "reason": &d.Reason})
+		err = a.readChange(c, map[string]any{"stable": &d.Stable, "expected": &d.Expected, "reason": &d.Reason, "isolation": &d.Isolation})
 	}
 	if err == nil && d.Stable < 1 {
 		err = invalid("stable", "expected the number of a version, from 1")
+	}
+	if err == nil && !slices.Contains([]string{"", "auto", "shared", "process"}, d.Isolation) {
+		err = invalid("isolation", "expected auto, shared or process")
 	}
 	if err != nil {
 		a.fail(c, err)

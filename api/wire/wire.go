@@ -122,6 +122,10 @@ type Version struct {
 	// Notes are sentences on what it was exported with that differs from this
 	// server in a way that matters.
 	Notes []string `json:"notes,omitempty"`
+	// Isolation is where a loaded version runs, shared or process, and
+	// IsolationReason why.
+	Isolation       string `json:"isolation,omitempty"`
+	IsolationReason string `json:"isolation_reason,omitempty"`
 }
 
 // Published is the answer of a push: 201, or 200 where the bundle was a
@@ -142,6 +146,8 @@ type Deploy struct {
 	// left out, the last caller wins.
 	Expected *int   `json:"expected,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	// Isolation is auto, shared or process; left out, the server's setting counts.
+	Isolation string `json:"isolation,omitempty"`
 }
 
 // Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
@@ -154,6 +160,7 @@ type Deployment struct {
 	Number    int       `json:"deployment"`
 	Model     string    `json:"model"`
 	Stable    int       `json:"stable"`
+	Isolation string    `json:"isolation,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`

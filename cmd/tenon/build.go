@@ -32,7 +32,7 @@ type server struct {
 
 // build makes a server of the settings. Nothing is loaded yet and nobody
 // listens; the caller resumes the manager and closes the host.
-func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Logger) (*server, error) {
+func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log *slog.Logger) (*server, error) {
 	store, err := registry.Open(c.Registry.Root, registry.Options{})
 	if err != nil {
 		return nil, err
@@ -43,6 +43,7 @@ func build(c config.Config, e engine.Engine, x lifecycle.Examiner, log *slog.Log
 	}
 	h := host.New(e, host.Options{
 		Runs: c.Runtime.MaxConcurrentRuns, Queued: queued, Threads: c.Runtime.IntraOpThreads,
+		Process: process, Isolation: host.Isolation(c.Runtime.Isolation),
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
 	manager := lifecycle.New(lifecycle.Options{

@@ -17,6 +17,7 @@ func deployCommand(a *app) *cobra.Command {
 	}
 	reason := c.Flags().String("reason", "", "why, for the record")
 	expected := c.Flags().Int("expected", 0, "refuse unless this is the number of the current deployment (0: none)")
+	isolation := c.Flags().String("isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := ref.Parse(args[0])
 		if err != nil {
@@ -29,7 +30,7 @@ func deployCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d := wire.Deploy{Stable: r.Version, Reason: *reason}
+		d := wire.Deploy{Stable: r.Version, Reason: *reason, Isolation: *isolation}
 		if c.Flags().Changed("expected") {
 			d.Expected = expected
 		}

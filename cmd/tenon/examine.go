@@ -15,6 +15,7 @@ import (
 	"github.com/tenon-ml/tenon/api/core"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/child"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/runtime/engine"
@@ -49,7 +50,10 @@ func examineCommand(io streams, open engineOpener) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := limitSelf(modelSize(args[0]), *cpu); err != nil {
+		if err := child.LimitSelf(modelSize(args[0]), *cpu); err != nil {
+			return err
+		}
+		if err := confine(); err != nil {
 			return err
 		}
 		examine(c.Context(), e, lifecycle.Staged{Model: *model, Dir: args[0]}, *threads, send)

@@ -2,20 +2,17 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"regexp"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/child"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 )
@@ -39,28 +36,28 @@ const maxMessage = 16 << 20
 func (x *examiner) Examine(ctx context.Context, s lifecycle.Staged, progress lifecycle.Progress) (*wire.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.timeout)
 	defer cancel()
-	child := exec.CommandContext(ctx, x.executable, "examine", s.Dir, "--model", s.Model,
+	command := exec.CommandContext(ctx, x.executable, "examine", s.Dir, "--model", s.Model,
 		"--library", x.library, "--threads", strconv.Itoa(x.threads), "--cpu", x.timeout.String())
-	child.SysProcAttr = childAttributes()
-	hold, err := child.StdinPipe() // closed with the server, and the child ends
+	command.SysProcAttr = child.Attributes()
+	hold, err := command.StdinPipe() // closed with the server, and the child ends
 	if err != nil {
 		return nil, err
 	}
 	defer hold.Close()
-	out, err := child.StdoutPipe()
+	out, err := command.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	said := &head{}
-	child.Stderr = said
-	if err := child.Start(); err != nil {
+	said := &child.Head{}
+	command.Stderr = said
+	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("the examination could not be started: %w", err)
 	}
 	end := listen(out, progress)
 	if end.flooded {
 		cancel() // nobody reads on, so it would never end
 	}
-	err = child.Wait()
+	err = command.Wait()
 	return x.conclude(ctx, end, err, said.String())
 }
 
@@ -131,10 +128,10 @@ func (x *examiner) conclude(ctx context.Context, end ending, err error, said str
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case end.phase == starting:
-		return nil, fmt.Errorf("the examination did not begin: %s: %s", howItEnded(err, said, x.timeout), said)
+		return nil, fmt.Errorf("the examination did not begin: %s: %s", child.HowItEnded(err, said, x.timeout), said)
 	}
 	return nil, refused("the process that examined it ended by %s while %s; the server is unharmed. "+
-		"Load and run the file in Python in a process of its own to see it happen", howItEnded(err, said, x.timeout), end.phase).
+		"Load and run the file in Python in a process of its own to see it happen", child.HowItEnded(err, said, x.timeout), end.phase).
 		Because(fmt.Errorf("%w: %s", errors.Join(errNoVerdict, err), said))
 }
 
@@ -144,48 +141,4 @@ func refused(format string, args ...any) *fault.Error {
 	e := fault.New(fault.Unprocessable, fault.ModelRefused, format, args...)
 	e.Detail = "The model was refused: " + e.Detail + "."
 	return e
-}
-
-// goSignal is how the Go runtime reports a fault in C before it exits.
-var goSignal = regexp.MustCompile(`(?m)\[signal (SIG\w+): ([^\]]*?) code=|^(SIG\w+): ([a-z -]+)`)
-
-// howItEnded words an exit for people. The Go runtime catches a fault in C,
-// prints its name, and exits with 2. cpu is the processor time that it had:
-// the kernel's last word on that is SIGKILL, as it is on much else.
-func howItEnded(err error, said string, cpu time.Duration) string {
-	if err == nil {
-		return "leaving without a verdict"
-	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return "an unknown cause"
-	}
-	for _, sign := range []string{"out of memory", "cannot allocate memory", "bad_alloc"} {
-		if strings.Contains(said, sign) {
-			return "using up the memory that an examination may have"
-		}
-	}
-	if m := goSignal.FindStringSubmatch(said); m != nil {
-		return m[1] + m[3] + " (" + m[2] + m[4] + ")"
-	}
-	const tick = 100 * time.Millisecond // the kernel measures in steps of up to 10 ms, for each of two
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	switch {
-	case ok && status.Signaled() && exit.UserTime()+exit.SystemTime() >= cpu.Truncate(time.Second)-tick:
-		return "using up its processor time"
-	case ok && status.Signaled():
-		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())
-	default:
-		return fmt.Sprintf("exit code %d", exit.ExitCode())
-	}
-}
-
-// head keeps the beginning of what the child wrote to standard error, for the
-// log: a crash says there what it is, and goes on with stacks.
-type head struct{ bytes.Buffer }
-
-func (h *head) Write(p []byte) (int, error) {
-	const most = 8 << 10
-	h.Buffer.Write(p[:min(len(p), max(most-h.Len(), 0))])
-	return len(p), nil
 }

@@ -68,7 +68,7 @@ func forever() {
 	<-wait
 }
 
-func path(t *testing.T, name string) string {
+func path(t testing.TB, name string) string {
 	t.Helper()
 	found, err := exec.LookPath(name)
 	if err != nil {
@@ -92,7 +92,7 @@ func TestChildrenThatMisbehaveAreFindings(t *testing.T) {
 	for child, want := range map[string]string{
 		"child-fpe":     "ended by SIGFPE (floating-point exception) while loading; the server is unharmed",
 		"child-killed":  "ended by signal 9 (killed) while loading",
-		"child-memory":  "ended by using up the memory that an examination may have while loading",
+		"child-memory":  "ended by using up the memory that it may have while loading",
 		"child-exits":   "ended by exit code 7 while loading",
 		"child-junk":    "ended by leaving without a verdict while loading",
 		"child-endless": "it did not end within 2s while loading",
@@ -208,49 +208,5 @@ func TestExaminationEndsWithItsServer(t *testing.T) {
 	}
 	if err := child.Wait(); child.ProcessState.ExitCode() != exitFailure {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestHowItEnded(t *testing.T) {
-	ended := func(script string) error { return exec.CommandContext(t.Context(), "sh", "-c", script).Run() }
-	for _, c := range []struct {
-		err  error
-		said string
-		want string
-	}{
-		{nil, "", "leaving without a verdict"},
-		{errors.New("read: broken"), "", "an unknown cause"},
-		{ended("exit 7"), "", "exit code 7"},
-		{ended("kill -TERM $$"), "", "signal 15 (terminated)"},
-		{ended("kill -KILL $$"), "", "signal 9 (killed)"},
-		{ended("exit 2"), "SIGFPE: floating-point exception\nPC=0x7f m=0 sigcode=1", "SIGFPE (floating-point exception)"},
-		{ended("exit 2"), "a warning\nSIGABRT: abort\nPC=0x7f", "SIGABRT (abort)"},
-		{
-			ended("exit 2"), "fatal error: unexpected signal during runtime execution\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x7f]",
-			"SIGSEGV (segmentation violation)",
-		},
-		{ended("exit 2"), "fatal error: runtime: out of memory", "using up the memory that an examination may have"},
-		{ended("kill -ABRT $$"), "terminate called after throwing an instance of 'std::bad_alloc'", "using up the memory that an examination may have"},
-		{ended("exit 1"), "tenon: SIGNATURE: no", "exit code 1"},
-	} {
-		if got := howItEnded(c.err, c.said, time.Minute); got != c.want {
-			t.Errorf("%v, %q: %s, want %s", c.err, c.said, got, c.want)
-		}
-	}
-	spent := ended("ulimit -t 1; while :; do :; done")
-	if got := howItEnded(spent, "", time.Second); got != "using up its processor time" {
-		t.Errorf("%v: %s", spent, got)
-	}
-}
-
-func TestHeadKeepsTheBeginning(t *testing.T) {
-	h := &head{}
-	for _, text := range []string{"begin", strings.Repeat("x", 9<<10), "end"} {
-		if n, err := h.Write([]byte(text)); n != len(text) || err != nil {
-			t.Errorf("%d, %v", n, err)
-		}
-	}
-	if got := h.String(); len(got) != 8<<10 || !strings.HasPrefix(got, "beginx") {
-		t.Errorf("%d bytes: %.10s", len(got), got)
 	}
 }

@@ -23,8 +23,8 @@ import (
 	"github.com/tenon-ml/tenon/runtime/ort"
 )
 
-// onnxRuntime is a server with ONNX Runtime, here and in its children.
-func onnxRuntime(t *testing.T, timeout time.Duration) *client.Client {
+// libraryHere opens ONNX Runtime's library, and skips where there is none.
+func libraryHere(t testing.TB) (path string, e *ort.Engine) {
 	t.Helper()
 	library, err := ort.FindLibrary(ort.Search{
 		Executable: os.Args[0], WorkDir: filepath.Join("..", ".."), VirtualEnv: os.Getenv("VIRTUAL_ENV"),
@@ -35,16 +35,33 @@ func onnxRuntime(t *testing.T, timeout time.Duration) *client.Client {
 	if library, err = filepath.Abs(library); err != nil {
 		t.Fatal(err)
 	}
-	e, err := ort.New(library)
-	if err != nil {
+	if e, err = ort.New(library); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(config.Source{Flags: map[string]string{"registry.root": filepath.Join(t.TempDir(), "reg")}, Env: noEnv})
+	return library, e
+}
+
+// onnxRuntime is a server with ONNX Runtime, here and in its children.
+func onnxRuntime(t *testing.T, timeout time.Duration) *client.Client {
+	t.Helper()
+	server, _ := onnxRuntimeOn(t, filepath.Join(t.TempDir(), "reg"), timeout)
+	return server
+}
+
+// onnxRuntimeOn is such a server on a registry's folder, and its address.
+func onnxRuntimeOn(t *testing.T, root string, timeout time.Duration) (server *client.Client, address string) {
+	t.Helper()
+	library, e := libraryHere(t)
+	c, err := config.Load(config.Source{Flags: map[string]string{"registry.root": root}, Env: noEnv})
 	if err != nil {
 		t.Fatal(err)
 	}
 	x := &examiner{executable: path(t, "tenon-ort"), library: library, threads: 1, timeout: timeout}
-	s, err := build(c, e, x, slog.New(slog.DiscardHandler))
+	workers, err := newWorkers(path(t, "tenon-ort"), library, e, 0, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := build(c, e, workers, x, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +73,10 @@ func onnxRuntime(t *testing.T, timeout time.Duration) *client.Client {
 	if err := s.manager.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server, err := client.New(front.URL)
-	if err != nil {
+	if server, err = client.New(front.URL); err != nil {
 		t.Fatal(err)
 	}
-	return server
+	return server, front.URL
 }
 
 func noEnv(string) (string, bool) { return "", false }

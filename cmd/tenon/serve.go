@@ -79,7 +79,11 @@ func serve(ctx context.Context, c config.Config, io streams, open engineOpener) 
 	if err != nil {
 		return err
 	}
-	s, err := build(c, e, &examiner{
+	workers, err := newWorkers(executable, c.Runtime.Library, e, c.Runtime.MaxConcurrentRuns, log)
+	if err != nil {
+		return err
+	}
+	s, err := build(c, e, workers, &examiner{
 		executable: executable, library: c.Runtime.Library, threads: c.Runtime.IntraOpThreads, timeout: c.Examination.Timeout,
 	}, log)
 	if err != nil {

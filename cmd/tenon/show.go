@@ -118,6 +118,9 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
+		if v.Isolation != "" {
+			fmt.Fprintf(a.out, "isolation: %s (%s)\n", v.Isolation, v.IsolationReason)
+		}
 		a.tellProbe(v.Probe)
 		for _, note := range v.Notes {
 			fmt.Fprintf(a.out, "note:      %s\n", note)

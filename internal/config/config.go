@@ -76,6 +76,9 @@ type Runtime struct {
 	MaxQueued int `key:"max_queued" default:"1024" min:"0" max:"1000000"`
 	// IntraOpThreads is how many threads one Run may use.
 	IntraOpThreads int `key:"intra_op_threads" default:"1" min:"1" max:"1024"`
+	// Isolation says which models run in a process of their own; a deployment may
+	// say otherwise.
+	Isolation string `key:"isolation" default:"auto" oneof:"auto shared process"`
 }
 
 // Examination bounds the process that loads and compares a pushed version.

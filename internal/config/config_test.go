@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 			RequestTimeout: 30 * time.Second, MaxBody: 64 << 20, AccessLog: true,
 		},
 		Registry:    Registry{Root: "var/registry", MaxUpload: 8 << 30, MaxFiles: 1000},
-		Runtime:     Runtime{MaxQueued: 1024, IntraOpThreads: 1},
+		Runtime:     Runtime{MaxQueued: 1024, IntraOpThreads: 1, Isolation: "auto"},
 		Examination: Examination{Timeout: 10 * time.Minute},
 		Parity:      Parity{ProbeInterval: time.Minute},
 		Log:         Log{Level: "info", Format: "json"},

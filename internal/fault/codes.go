@@ -55,6 +55,7 @@ const (
 	ClientGone      Code = "client-gone"     // the client closed the connection
 	ShuttingDown    Code = "shutting-down"   // the server is draining
 	NotReady        Code = "not-ready"       // /readyz: live versions are still loading
+	WorkerDied      Code = "worker-died"     // the process that runs the model ended; it is started again
 	RunFailed       Code = "run-failed"      // ONNX Runtime refused this input
 	InternalError   Code = "internal"        // ours; the request id finds it in the log
 	StorageFailed   Code = "storage-failed"  // the registry could not write; nothing was acknowledged

@@ -23,7 +23,9 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 	if err != nil {
 		return wire.Deployment{}, err
 	}
-	return m.deploy(ctx, st, registry.NewDeployment{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected}, by)
+	return m.deploy(ctx, st, registry.NewDeployment{
+		Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation,
+	}, by)
 }
 
 // Rollback deploys the stable version of the deployment before this one, or
@@ -49,6 +51,7 @@ func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, b
 		}
 		d.Stable, d.Other = before.Stable, before.Other
 	}
+	d.Isolation = isolationOf(st, d.Stable)
 	return m.deploy(ctx, st, d, by)
 }
 
@@ -57,7 +60,7 @@ func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.New
 	if err := deployable(st, d.Stable); err != nil {
 		return wire.Deployment{}, err
 	}
-	fresh, err := m.prepare(ctx, st, d.Stable)
+	fresh, err := m.prepare(ctx, st, d.Stable, d.Isolation)
 	if err != nil {
 		return wire.Deployment{}, err
 	}
@@ -94,13 +97,22 @@ func deployable(st *registry.State, n int) error {
 	return nil
 }
 
-// prepare loads and warms a version unless it is loaded already; then it
-// returns nil.
-func (m *Manager) prepare(ctx context.Context, st *registry.State, n int) (*host.Version, error) {
-	if now := m.host.Routes(st.Name); now != nil && now.Loaded[n] != nil {
+// isolationOf is what the last deployment of a version says; "" where there is
+// none or it says nothing.
+func isolationOf(st *registry.State, n int) string {
+	if d := st.DeploymentOf(n); d != nil {
+		return d.Isolation
+	}
+	return ""
+}
+
+// prepare loads and warms a version unless it is loaded already, with the same
+// isolation; then it returns nil.
+func (m *Manager) prepare(ctx context.Context, st *registry.State, n int, isolation string) (*host.Version, error) {
+	if now := m.loaded(st.Name, n); now != nil && string(now.Isolation) == isolation {
 		return nil, nil
 	}
-	v, err := m.load(ctx, st, n)
+	v, err := m.load(ctx, st, n, isolation)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +141,7 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 		if err := deployable(st, a.Version); err != nil {
 			return wire.Alias{}, err
 		}
-		if fresh, err = m.prepare(ctx, st, a.Version); err != nil {
+		if fresh, err = m.prepare(ctx, st, a.Version, isolationOf(st, a.Version)); err != nil {
 			return wire.Alias{}, err
 		}
 	}
@@ -151,7 +163,7 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 
 func deployment(model string, d *registry.Deployment) wire.Deployment {
 	return wire.Deployment{
-		Number: d.Number, Model: model, Stable: d.Stable, Reason: d.Reason,
+		Number: d.Number, Model: model, Stable: d.Stable, Isolation: d.Isolation, Reason: d.Reason,
 		Created: d.Created, Actor: d.Actor, RequestID: d.RequestID,
 	}
 }

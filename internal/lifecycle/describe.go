@@ -162,6 +162,9 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 		Created: v.Created, Actor: v.Actor, RequestID: v.RequestID, Deleted: v.Deleted,
 		Loaded: m.loaded(st.Name, v.Number) != nil, Probe: m.probeOf(st.Name, v.Number),
 	}
+	if live := m.loaded(st.Name, v.Number); live != nil {
+		out.Isolation, out.IsolationReason = string(live.Placed.Isolation), live.Placed.Reason
+	}
 	if d := st.Current(); d != nil {
 		out.Stable = d.Stable == v.Number
 	}

@@ -221,20 +221,28 @@ func (m *Manager) resume(ctx context.Context, name string) {
 func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Version) {
 	ctx = context.WithoutCancel(ctx)
 	routes := routesOf(st)
-	now := m.host.Routes(st.Name)
 	for _, n := range wanted(st) {
 		if fresh != nil && fresh.Number == n {
 			routes.Loaded[n] = fresh
 			continue
 		}
-		if now != nil && now.Loaded[n] != nil {
+		isolation := isolationOf(st, n)
+		before := m.loaded(st.Name, n)
+		if before != nil {
 			if v, ok := st.Version(n); ok { // another process may have examined it
-				now.Loaded[n].Judge(string(v.Parity))
+				before.Judge(string(v.Parity))
 			}
-			routes.Loaded[n] = now.Loaded[n]
+			routes.Loaded[n] = before
+			if string(before.Isolation) == isolation {
+				continue
+			}
+		}
+		v, err := m.load(ctx, st, n, isolation)
+		if err != nil && before != nil {
+			m.log.Error("a version could not be loaded with another isolation and goes on with the one before",
+				"model", st.Name, "version", n, "isolation", isolation, "error", err)
 			continue
 		}
-		v, err := m.load(ctx, st, n)
 		if err != nil {
 			m.log.Error("a version could not be loaded", "model", st.Name, "version", n, "error", err)
 			routes.Failed[n] = err
@@ -249,7 +257,7 @@ func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Ver
 }
 
 // load opens a version from its view.
-func (m *Manager) load(ctx context.Context, st *registry.State, n int) (*host.Version, error) {
+func (m *Manager) load(ctx context.Context, st *registry.State, n int, isolation string) (*host.Version, error) {
 	v, ok := st.Version(n)
 	if !ok {
 		return nil, fault.New(fault.NotFound, fault.VersionNotFound, "The model %q has no version %d.", st.Name, n)
@@ -258,7 +266,7 @@ func (m *Manager) load(ctx context.Context, st *registry.State, n int) (*host.Ve
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := m.host.Load(ctx, host.Source{Model: st.Name, Number: n, Dir: dir})
+	loaded, err := m.host.Load(ctx, host.Source{Model: st.Name, Number: n, Dir: dir, Isolation: host.Isolation(isolation)})
 	if err == nil {
 		loaded.Judge(string(v.Parity))
 	}

@@ -76,6 +76,9 @@ func walk(r io.ReaderAt, size int64, limits Limits) (*walker, error) {
 	if w.found != nil {
 		return nil, w.found
 	}
+	if w.model.Hazards, w.err = w.findHazards(); w.err != nil {
+		return nil, w.err
+	}
 	return w, nil
 }
 

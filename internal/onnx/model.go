@@ -30,6 +30,9 @@ type Model struct {
 	ExternalData []string
 	// ZipMaps are the ZipMap nodes of the main graph; see StripZipMap.
 	ZipMaps []ZipMap
+	// Hazards are the operators of the model that can end the process which runs
+	// them, on inputs that the graph takes; sorted.
+	Hazards []string
 	// Initializers counts the tensors stored in the file or beside it.
 	Initializers int64
 }

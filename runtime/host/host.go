@@ -17,6 +17,9 @@ type Options struct {
 	Runs    int // concurrent runs; 0: as many as GOMAXPROCS
 	Queued  int // requests that wait for a run; beyond it they are refused; 0: 1024, negative: none may wait
 	Threads int // within one run; 0: 1
+
+	Process   engine.Engine // runs graphs in other processes; nil: all are Shared
+	Isolation Isolation     // of versions whose source says nothing
 }
 
 // Host holds the live versions of all models.
@@ -69,11 +72,17 @@ func (h *Host) Close() {
 }
 
 // Gauges are the host's numbers at one moment, for metrics.
-type Gauges struct{ Running, Waiting, Loaded int }
+type Gauges struct {
+	Running, Waiting, Loaded int
+	Restarts                 int64 // of other processes that died
+}
 
 // Gauges returns how busy the host is.
 func (h *Host) Gauges() Gauges {
 	g := Gauges{Running: len(h.slots), Waiting: int(h.waiting.Load())}
+	if process, ok := h.options.Process.(interface{ Restarts() int64 }); ok {
+		g.Restarts = process.Restarts()
+	}
 	for _, routes := range h.table() {
 		g.Loaded += len(routes.Loaded)
 	}

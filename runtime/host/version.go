@@ -21,6 +21,8 @@ type Source struct {
 	Model  string
 	Number int // 0 while the version is not registered
 	Dir    string
+	// Isolation is what the deployment wants; "": what the host does.
+	Isolation Isolation
 }
 
 // Version is one loaded version. It lives from Load until the last of its
@@ -30,6 +32,7 @@ type Version struct {
 	Plan   *transform.Plan
 	Bundle *bundle.Bundle
 	Graph  *onnx.Model // what the walk of the model file told
+	Placed Placement
 
 	session engine.Session
 	parity  atomic.Pointer[string]
@@ -68,11 +71,12 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := h.engine.Load(ctx, graph)
+	chosen, placed := h.place(src.Isolation, model.graph.Hazards)
+	session, err := chosen.Load(ctx, graph)
 	if err != nil {
 		return nil, err
 	}
-	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, session: session}
+	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, Placed: placed, session: session}
 	v.owners.Store(1)
 	return v, nil
 }

@@ -55,6 +55,13 @@ func New(path string) (*Engine, error) {
 
 var telemetrySwitches = []string{"ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"}
 
+// Library is the path that New was called with.
+func (*Engine) Library() string {
+	environment.Lock()
+	defer environment.Unlock()
+	return loaded
+}
+
 // Version implements engine.Engine.
 func (*Engine) Version() string { return "onnxruntime " + binding.GetVersion() }
 

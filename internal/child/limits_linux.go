@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"fmt"
@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// dataHeadroom is what an examination may use beyond what the process measures
+// dataHeadroom is what a child may use beyond what the process measures
 // at rest, beside four times the model's size. Go and ONNX Runtime reserve
 // 1.6 GB of addresses at rest, so a flat limit on addresses would not do.
 const dataHeadroom = 512 << 20
 
-// limitSelf bounds the child: what a model needs beyond this is a finding on
-// the model, and never the server's trouble.
-func limitSelf(modelSize int64, cpu time.Duration) error {
+// LimitSelf bounds this process: what a model needs beyond this is a finding on
+// the model, and never the server's trouble. Without a limit on processor time
+// cpu is 0.
+func LimitSelf(modelSize int64, cpu time.Duration) error {
 	rest, err := dataAtRest()
 	if err != nil {
 		return err
 	}
-	limits := []struct {
-		resource int
-		value    uint64
-	}{
-		{syscall.RLIMIT_DATA, uint64(rest + dataHeadroom + 4*modelSize)},
-		{syscall.RLIMIT_CPU, uint64(max(cpu/time.Second, 1))},
-		{syscall.RLIMIT_CORE, 0},
+	limits := map[int]uint64{
+		syscall.RLIMIT_DATA: uint64(rest + dataHeadroom + 4*modelSize),
+		syscall.RLIMIT_CORE: 0,
 	}
-	for _, l := range limits {
-		if err := syscall.Setrlimit(l.resource, &syscall.Rlimit{Cur: l.value, Max: l.value}); err != nil {
+	if cpu > 0 {
+		limits[syscall.RLIMIT_CPU] = uint64(max(cpu/time.Second, 1))
+	}
+	for resource, value := range limits {
+		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
 			return fmt.Errorf("a limit cannot be set: %w", err)
 		}
 	}
@@ -52,8 +52,8 @@ func dataAtRest() (int64, error) {
 	return 0, fmt.Errorf("/proc/self/status has no VmData")
 }
 
-// childAttributes make the kernel end the child when the server dies, however
+// Attributes make the kernel end the child when the server dies, however
 // that happens; the pipe's end does the same a moment later.
-func childAttributes() *syscall.SysProcAttr {
+func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
