@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,6 @@ import (
 	"github.com/tenon-ml/tenon/api"
 	"github.com/tenon-ml/tenon/api/core"
 	"github.com/tenon-ml/tenon/api/wire"
-	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/child"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
@@ -50,7 +48,7 @@ func examineCommand(io streams, open engineOpener) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := child.LimitSelf(modelSize(args[0]), *cpu); err != nil {
+		if err := child.LimitSelf(child.ModelBytes(args[0]), *cpu); err != nil {
 			return err
 		}
 		if err := confine(); err != nil {
@@ -67,14 +65,6 @@ func examineCommand(io streams, open engineOpener) *cobra.Command {
 func endWithParent(in io.Reader) {
 	_, _ = io.Copy(io.Discard, in)
 	os.Exit(exitFailure)
-}
-
-func modelSize(dir string) int64 {
-	info, err := os.Stat(filepath.Join(dir, bundle.ModelFile))
-	if err != nil {
-		return 0
-	}
-	return info.Size()
 }
 
 // examine is one staged version in a process of its own: the host and the

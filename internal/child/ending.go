@@ -33,10 +33,12 @@ func HowItEnded(err error, said string, cpu time.Duration) string {
 	if m := goSignal.FindStringSubmatch(said); m != nil {
 		return m[1] + m[3] + " (" + m[2] + m[4] + ")"
 	}
-	const tick = 100 * time.Millisecond // the kernel measures in steps of up to 10 ms, for each of two
+	// The kernel ends a process by its ticks, and reports the time that it really
+	// had, which is less where the machine is shared.
+	spent := cpu.Truncate(time.Second) * 3 / 4
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	switch {
-	case ok && status.Signaled() && cpu > 0 && exit.UserTime()+exit.SystemTime() >= cpu.Truncate(time.Second)-tick:
+	case ok && status.Signaled() && cpu > 0 && exit.UserTime()+exit.SystemTime() >= spent:
 		return "using up its processor time"
 	case ok && status.Signaled():
 		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())

@@ -28,13 +28,21 @@ const (
 // before they are sought, because edited rows may bring down a model that the
 // golden ones did not.
 func Examine(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, progress Progress, failed func(*wire.Report)) (*wire.Report, error) {
+	return examine(ctx, h, path, b, progress, failed, maxTime)
+}
+
+// examine is Examine, with the time that the search for causes may take.
+func examine(
+	ctx context.Context, h http.Handler, path string, b *bundle.Bundle,
+	progress Progress, failed func(*wire.Report), within time.Duration,
+) (*wire.Report, error) {
 	seen := &evidence{}
 	report, outputs, err := run(ctx, h, path, b, All, seen, progress)
 	if err != nil || report.Passed || seen.failed == 0 {
 		return report, err
 	}
 	failed(report)
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	l := newLab(b, outputs, seen, ask(ctx, h, path))
 	l.spent = func() bool { return ctx.Err() != nil || l.asked >= l.room }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/parity"
@@ -120,7 +121,7 @@ func diagnosed(t *testing.T, inputs, outputs string, truth model, server *fake, 
 	}
 	server.t = t
 	var early *wire.Report
-	report, err := parity.Examine(t.Context(), server, "/here", openInputs(t, inputs, outputs, cases), func(int, int) {}, func(r *wire.Report) { early = r })
+	report, err := parity.ExamineWithin(t.Context(), server, "/here", openInputs(t, inputs, outputs, cases), func(int, int) {}, func(r *wire.Report) { early = r }, time.Minute)
 	must(t, err)
 	travels(t, report)
 	if report.Passed != (early == nil) {

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 
+	"github.com/tenon-ml/tenon/internal/child"
 	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/runtime/engine"
 )
@@ -131,8 +133,8 @@ func (s *server) load(ctx context.Context, l *lane) error {
 		return err
 	}
 	size := int64(len(g.Model))
-	if info, err := os.Stat(g.Path); err == nil {
-		size = max(size, info.Size())
+	if g.Path != "" {
+		size += child.ModelBytes(filepath.Dir(g.Path))
 	}
 	if err = s.prepare(size); err == nil {
 		s.session, err = s.engine.Load(ctx, g)
