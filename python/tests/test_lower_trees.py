@@ -45,16 +45,6 @@ SUM = 1e-14
 """Where an exponential of exact sums differs in its last bits."""
 
 
-@pytest.fixture
-def exported(exported: Export) -> Export:
-    """Held against 60 of the rows and those that are made at thresholds and edges, which is soon done."""
-
-    def export(pipeline: Any, X: Any) -> Reader:
-        return exported(pipeline, X, holdout=X[:: max(1, len(X) // 60)])
-
-    return export
-
-
 @pytest.fixture(scope="module")
 def diabetes() -> tuple[pd.DataFrame, np.ndarray]:
     """200 rows of ten numbers with gaps, and three targets."""
@@ -91,11 +81,11 @@ def penguins() -> tuple[pd.DataFrame, np.ndarray]:
     ],
     ids=repr,
 )
-def test_several_targets(model: Any, dtype: str, diabetes: Any, exported: Export) -> None:
+def test_several_targets(model: Any, dtype: str, diabetes: Any, thinned: Export) -> None:
     X, targets = diabetes
     # A copy, because a float32 frame's own memory is read-only, which the trees of scikit-learn 1.9 do not take.
     X = np.array(X, dtype=dtype)
-    worst = exported(model.fit(X, targets), X).replay()
+    worst = thinned(model.fit(X, targets), X).replay()
     assert worst == {"prediction_0": 0.0, "prediction_1": 0.0, "prediction_2": 0.0}
 
 
@@ -109,9 +99,9 @@ def test_several_targets(model: Any, dtype: str, diabetes: Any, exported: Export
     ],
     ids=repr,
 )
-def test_several_flags(model: Any, flags: Any, exported: Export) -> None:
+def test_several_flags(model: Any, flags: Any, thinned: Export) -> None:
     X, y = flags
-    reader = exported(model.fit(X, y), X)
+    reader = thinned(model.fit(X, y), X)
     assert set(reader.replay().values()) == {0.0}
     outputs = [(o["name"], o["kind"], o["type"]) for o in reader.signature["outputs"]]
     assert outputs == [
@@ -122,12 +112,12 @@ def test_several_flags(model: Any, flags: Any, exported: Export) -> None:
     assert reader.profile["outputs"]["label_2"]["categories"] == [{"value": "false", "count": 300}]
 
 
-def test_several_labels_keep_their_classes(flags: Any, exported: Export) -> None:
+def test_several_labels_keep_their_classes(flags: Any, thinned: Export) -> None:
     X, y = flags
     text = np.column_stack(
         [np.where(y[:, 0], "gut", "böse"), np.array(["klein", "mittel", "groß"])[y[:, 1] + 1]]
     )
-    reader = exported(RandomForestClassifier(8, random_state=0).fit(X, text), X)
+    reader = thinned(RandomForestClassifier(8, random_state=0).fit(X, text), X)
     assert set(reader.replay().values()) == {0.0}
     classes = {o["name"]: o.get("classes") for o in reader.signature["outputs"]}
     assert classes == {
@@ -140,21 +130,21 @@ def test_several_labels_keep_their_classes(flags: Any, exported: Export) -> None
 
 @DTYPES
 @pytest.mark.parametrize("loss", ["log_loss", "exponential"])
-def test_gradient_boosting_of_two_classes(loss: str, dtype: str, flags: Any, exported: Export) -> None:
+def test_gradient_boosting_of_two_classes(loss: str, dtype: str, flags: Any, thinned: Export) -> None:
     X, y = flags
     X = X.astype(dtype)
-    reader = exported(
+    reader = thinned(
         GradientBoostingClassifier(n_estimators=12, loss=loss, random_state=0).fit(X, y[:, 0]), X
     )
     assert reader.replay()["probabilities"] < SUM
     assert "boundary" in {r["why"] for r in reader.requests}
 
 
-def test_gradient_boosting_calls_a_score_of_zero_the_second_class(exported: Export) -> None:
+def test_gradient_boosting_calls_a_score_of_zero_the_second_class(thinned: Export) -> None:
     """Two equal classes and no split that helps: every row has the score 0."""
     X = pd.DataFrame({"a": [0.0, 0.0, 1.0, 1.0] * 10})
     y = np.array([0, 1, 0, 1] * 10)
-    reader = exported(GradientBoostingClassifier(n_estimators=3).fit(X, y), X)
+    reader = thinned(GradientBoostingClassifier(n_estimators=3).fit(X, y), X)
     assert reader.replay() == {"label": 0.0, "probabilities": 0.0}
     assert {r["label"] for a in reader.answers.values() for r in a.get("predictions", [])} == {1}
 
@@ -162,29 +152,29 @@ def test_gradient_boosting_calls_a_score_of_zero_the_second_class(exported: Expo
 @pytest.mark.parametrize(
     "init", [None, "zero", DecisionTreeClassifier(max_depth=3, random_state=0)], ids=repr
 )
-def test_gradient_boosting_of_ten_classes(init: Any, exported: Export) -> None:
+def test_gradient_boosting_of_ten_classes(init: Any, thinned: Export) -> None:
     X, y = load_digits(return_X_y=True)
     X, y = X[:300], y[:300]
     model = GradientBoostingClassifier(n_estimators=3, init=init, random_state=0)
-    assert exported(model.fit(X, y), X).replay()["probabilities"] < SUM
+    assert thinned(model.fit(X, y), X).replay()["probabilities"] < SUM
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
 @DTYPES
-def test_gradient_boosting_of_numbers(loss: str, dtype: str, diabetes: Any, exported: Export) -> None:
+def test_gradient_boosting_of_numbers(loss: str, dtype: str, diabetes: Any, thinned: Export) -> None:
     X, targets = diabetes
     X = X.fillna(0).astype(dtype)
     model = GradientBoostingRegressor(n_estimators=12, loss=loss, random_state=0).fit(X, targets[:, 0])
-    assert exported(model, X).replay() == {"prediction": 0.0}
+    assert thinned(model, X).replay() == {"prediction": 0.0}
 
 
-def test_gradient_boosting_on_top_of_another_estimator(diabetes: Any, flags: Any, exported: Export) -> None:
+def test_gradient_boosting_on_top_of_another_estimator(diabetes: Any, flags: Any, thinned: Export) -> None:
     X, targets = diabetes
     X = X.fillna(0)
     trees = GradientBoostingRegressor(n_estimators=8, init=DecisionTreeRegressor(max_depth=2))
-    assert exported(trees.fit(X, targets[:, 0]), X).replay()["prediction"] < 1e-12
+    assert thinned(trees.fit(X, targets[:, 0]), X).replay()["prediction"] < 1e-12
     line = GradientBoostingRegressor(n_estimators=8, init=LinearRegression()).fit(X, targets[:, 0])
-    reader = exported(line, X)
+    reader = thinned(line, X)
     assert reader.replay()["prediction"] < 1e-3
     assert reader.signature["outputs"][0]["tolerance"] == {"rel": 1e-6, "abs": 1e-6}, (
         "it sees a float32 frame"
@@ -192,23 +182,23 @@ def test_gradient_boosting_on_top_of_another_estimator(diabetes: Any, flags: Any
     X, y = flags
     guess = make_pipeline(StandardScaler(), LogisticRegression())
     model = GradientBoostingClassifier(n_estimators=8, init=guess).fit(X, y[:, 0])
-    assert exported(model, X).replay()["label"] == 0.0
+    assert thinned(model, X).replay()["label"] == 0.0
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "gamma", "poisson", "quantile"])
-def test_histogram_boosting_losses(loss: str, diabetes: Any, exported: Export) -> None:
+def test_histogram_boosting_losses(loss: str, diabetes: Any, thinned: Export) -> None:
     X, targets = diabetes
     quantile = 0.3 if loss == "quantile" else None
     model = HistGradientBoostingRegressor(loss=loss, quantile=quantile, max_iter=8).fit(X, targets[:, 0])
-    worst = exported(model, X).replay()["prediction"]
+    worst = thinned(model, X).replay()["prediction"]
     assert worst < 1e-12 if loss in ("gamma", "poisson") else worst == 0.0
 
 
 @pytest.mark.parametrize("native", ["from_dtype", ["island", "sex", "year"], [0, 5]], ids=repr)
-def test_native_categories(native: Any, penguins: Any, exported: Export) -> None:
+def test_native_categories(native: Any, penguins: Any, thinned: Export) -> None:
     X, y = penguins
     model = HistGradientBoostingClassifier(max_iter=6, categorical_features=native).fit(X, y)
-    reader = exported(model, X)
+    reader = thinned(model, X)
     assert reader.replay()["probabilities"] < SUM
     assert reader.input("sex")["domain"] == ["female", "male"]
     assert {reader.input(c)["missing"] for c in ("island", "sex")} == {"allowed"}
@@ -216,28 +206,28 @@ def test_native_categories(native: Any, penguins: Any, exported: Export) -> None
 
 
 def test_a_category_that_a_set_forgets_is_found(
-    penguins: Any, monkeypatch: pytest.MonkeyPatch, exported: Export
+    penguins: Any, monkeypatch: pytest.MonkeyPatch, thinned: Export
 ) -> None:
     X, y = penguins
     model = HistGradientBoostingClassifier(max_iter=6).fit(X, y)
     right = boosting._members
     monkeypatch.setattr(boosting, "_members", lambda words: [c for c in right(words) if c != 0.0] or [-1.0])
     with pytest.raises(tenon.ExportError, match="differs from the pipeline"):
-        exported(model, X)
+        thinned(model, X)
 
 
 @DTYPES
 @pytest.mark.parametrize("native", [[0, 2], [True, False, True]], ids=repr)
-def test_native_categories_in_an_array(native: Any, dtype: str, exported: Export) -> None:
+def test_native_categories_in_an_array(native: Any, dtype: str, thinned: Export) -> None:
     rng, n = np.random.default_rng(0), 300
     X = np.column_stack([rng.integers(0, 60, n), rng.normal(size=n), rng.integers(-3, 4, n)]).astype(dtype)
     y = X[:, 0] % 7 + X[:, 1] - X[:, 2] ** 2
     X[rng.random(n) < 0.1, 0] = np.nan
     model = HistGradientBoostingRegressor(max_iter=12, categorical_features=native, min_samples_leaf=3)
-    assert exported(model.fit(X, y), X).replay() == {"prediction": 0.0}
+    assert thinned(model.fit(X, y), X).replay() == {"prediction": 0.0}
 
 
-def test_many_native_categories_behind_another_step(exported: Export) -> None:
+def test_many_native_categories_behind_another_step(thinned: Export) -> None:
     rng, n = np.random.default_rng(0), 500
     X = pd.DataFrame(
         {"x": rng.normal(size=n), "zip": pd.Series(rng.integers(0, 180, n).astype(str), dtype="category")}
@@ -255,7 +245,7 @@ def test_many_native_categories_behind_another_step(exported: Export) -> None:
         model = HistGradientBoostingRegressor(
             max_iter=12, min_samples_leaf=3, categorical_features=[False, True]
         )
-        reader = exported(make_pipeline(steps, model).fit(X, y), X)
+        reader = thinned(make_pipeline(steps, model).fit(X, y), X)
         assert reader.replay() == {"prediction": 0.0}
         assert len(reader.input("zip")["domain"]) > 150
 
@@ -266,9 +256,9 @@ def test_many_native_categories_behind_another_step(exported: Export) -> None:
     [{}, {"contamination": 0.1}, {"max_features": 0.5, "contamination": 0.2}, {"max_samples": 1}],
     ids=repr,
 )
-def test_isolation_forest(options: dict[str, Any], dtype: str, gaps: pd.DataFrame, exported: Export) -> None:
+def test_isolation_forest(options: dict[str, Any], dtype: str, gaps: pd.DataFrame, thinned: Export) -> None:
     X = gaps.iloc[:300, :8].astype(dtype)
-    reader = exported(IsolationForest(n_estimators=10, random_state=0, **options).fit(X), X)
+    reader = thinned(IsolationForest(n_estimators=10, random_state=0, **options).fit(X), X)
     assert reader.replay() == {"outlier": 0.0, "score": 0.0}
     assert reader.manifest["task"] == "outlier-detection"
     outlier, score = reader.signature["outputs"]
@@ -293,21 +283,21 @@ def test_the_depth_at_which_an_outlier_begins() -> None:
 @pytest.mark.parametrize(
     "model", [KMeans(5, n_init=1, random_state=0), MiniBatchKMeans(5, random_state=0)], ids=repr
 )
-def test_clusters(model: Any, dtype: str, flags: Any, exported: Export) -> None:
+def test_clusters(model: Any, dtype: str, flags: Any, thinned: Export) -> None:
     X, y = flags
     X = X.astype(dtype)
-    reader = exported(make_pipeline(StandardScaler(), model).fit(X), X)
+    reader = thinned(make_pipeline(StandardScaler(), model).fit(X), X)
     assert reader.replay() == {"cluster": 0.0}
     assert reader.manifest["task"] == "clustering"
     assert reader.signature["outputs"] == [
         {"name": "cluster", "kind": "label", "from": "cluster", "type": "int64"}
     ]
     distances = make_pipeline(StandardScaler(), model, DecisionTreeClassifier(max_depth=4, random_state=0))
-    assert exported(distances.fit(X, y[:, 0]), X).replay() == {"label": 0.0, "probabilities": 0.0}
+    assert thinned(distances.fit(X, y[:, 0]), X).replay() == {"label": 0.0, "probabilities": 0.0}
 
 
-def test_a_row_between_two_centres_belongs_to_the_first(exported: Export) -> None:
+def test_a_row_between_two_centres_belongs_to_the_first(thinned: Export) -> None:
     X = pd.DataFrame({"a": [0.0, 0.0, 2.0, 2.0, 1.0]})
     model = KMeans(2, init=np.array([[2.0], [0.0]]), n_init=1, max_iter=1).fit(X[:4])
     assert model.predict(X).tolist() == [1, 1, 0, 0, 0]
-    assert exported(model, X).replay() == {"cluster": 0.0}
+    assert thinned(model, X).replay() == {"cluster": 0.0}
