@@ -253,6 +253,9 @@ func TestAgreement(t *testing.T) {
 			if (len(report.Worst) > 0) == c.pass {
 				t.Errorf("the rows that differ are %+v", report.Worst)
 			}
+			if said := strings.Contains(report.Summary, "All "); c.pass && said != (c.share == 1) {
+				t.Errorf("%q", report.Summary)
+			}
 			if c.pass != (o.Failed == 0) {
 				t.Errorf("%d rows failed", o.Failed)
 			}

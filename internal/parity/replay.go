@@ -351,9 +351,21 @@ func (r *replay) finish() *wire.Report {
 		out.Summary = short + "."
 	default:
 		out.Passed = true
-		out.Summary = fmt.Sprintf("All %d rows are what the pipeline answered.", out.Rows)
+		out.Summary = r.passed()
 	}
 	return out
+}
+
+// passed is the sentence on a comparison that passed. Outputs that need to agree
+// on a share of the rows only are not called equal.
+func (r *replay) passed() string {
+	for _, o := range r.outputs {
+		if share := o.report.Agreement; share != nil && *share < 1 {
+			return fmt.Sprintf("Within the agreement asked for: %s agrees on %.2f%% of %d rows, and %.2f%% are asked for.",
+				o.name, 100**share, o.total, 100**o.report.Tolerance.Agreement)
+		}
+	}
+	return fmt.Sprintf("All %d rows are what the pipeline answered.", r.report.Rows)
 }
 
 // recorder is the ResponseWriter of a request that has no connection.

@@ -237,3 +237,16 @@ def test_labels_beyond_int64(tmp_path: Path) -> None:
     with pytest.raises(tenon.ExportError, match="greater than 2"):
         tenon.export(DecisionTreeClassifier().fit(X, y), X, name="wide", path=tmp_path / "wide.tenon")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_path_is_a_sentence(tmp_path: Path) -> None:
+    pipeline, graph = LogisticRegression(), tmp_path / "absent.onnx"
+    for attempt, words in (
+        (lambda: tenon.push(pipeline), "LogisticRegression is no bundle"),  # type: ignore[arg-type]
+        (lambda: tenon.quantize(None), "NoneType is no bundle"),  # type: ignore[arg-type]
+        (lambda: tenon.bundle(pipeline, IRIS, expected=[1]), "LogisticRegression is no path"),  # type: ignore[arg-type]
+        (lambda: tenon.bundle(graph, IRIS, expected=[1]), "does not exist"),
+        (lambda: tenon.Client("127.0.0.1:1"), "write http://127.0.0.1:1"),
+    ):
+        with pytest.raises(tenon.TenonError, match=words):
+            attempt()

@@ -114,7 +114,8 @@ func (r *Routes) find(want ref.Reference) (*Version, error) {
 			"%s/%d could not be loaded: %s", r.Model, n, reason(cause)).Because(cause)
 	}
 	return nil, fault.New(fault.Conflict, fault.NotLoaded,
-		"%s/%d is registered, but not loaded: put it live with `tenon deploy %s/%d`.", r.Model, n, r.Model, n)
+		"%s/%d is registered, but not loaded: put it live with `tenon deploy %s/%d`, or load it beside what is live with `tenon alias %s@NAME %d`.",
+		r.Model, n, r.Model, n, r.Model, n)
 }
 
 // reason is what clients may read of a failed load: a fault's own words, and

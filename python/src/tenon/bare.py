@@ -45,6 +45,8 @@ def bundle(
     rel 1e-4, abs 1e-5, probabilities to abs 1e-5, everything else must be equal. `name` is the file's stem unless
     given.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise ExportError(f"{type(model).__name__} is no path: pass the path of an .onnx file")
     file = Path(model)
     name = file.stem if name is None else name
     if not is_model_name(name):
@@ -108,6 +110,8 @@ def beside(
 
 def read(file: Path) -> tuple[bytes, dict[str, list[Any]]]:
     """The file's bytes, without ZipMap if it ends in one, and the classes of such outputs."""
+    if not file.is_file():
+        raise ExportError(f"{file} does not exist: pass the path of an .onnx file")
     try:
         loaded = onnx.load(str(file), load_external_data=False)
         onnx.checker.check_model(loaded)
@@ -134,13 +138,28 @@ def _truth(names: list[str], expected: Any, classes: Mapping[str, list[Any]]) ->
     elif isinstance(expected, Mapping):
         given = {str(k): np.asarray(v) for k, v in expected.items()}
     else:
-        given = {names[0]: np.asarray(expected)}
+        given = {names[0]: _alone(names, np.asarray(expected))}
     unknown = [k for k in given if k not in names]
     if unknown or not given:
         raise ExportError(
             f"expected names {unknown or 'nothing'}, the graph's outputs are {', '.join(names)}: name them alike"
         )
     return given
+
+
+def _alone(names: list[str], answers: Array) -> Array:
+    """An array, which is the truth for the first output; ExportError where it cannot be."""
+    if answers.ndim == 0:
+        raise ExportError(
+            "expected is neither answers nor a function: pass an array, a DataFrame, a dict by output, or a function "
+            "of rows of X"
+        )
+    if len(names) > 1 and answers.ndim > 1 and answers.shape[1] > 1:
+        raise ExportError(
+            f"the graph has the outputs {', '.join(names)}, and expected is one array of {answers.shape[1]} columns: "
+            f"say of which output it is, as in expected={{{names[-1]!r}: answers}}"
+        )
+    return answers
 
 
 def _columns_by_output(

@@ -59,6 +59,17 @@ def digest_of(manifest: bytes) -> str:
     return "sha256:" + hashlib.sha256(manifest).hexdigest()
 
 
+def path_of(bundle: Any) -> Path:
+    """Where a bundle lies: what `export` returned, or a path; TenonError for anything else."""
+    if isinstance(bundle, Bundle):
+        return bundle.path
+    if not isinstance(bundle, str | os.PathLike):
+        raise TenonError(
+            f"{type(bundle).__name__} is no bundle: pass what tenon.export returned, or its path"
+        )
+    return Path(bundle)
+
+
 def open_bundle(path: Path) -> Bundle:
     """What a bundle on disk (tar or folder) says it is; the files behind the manifest are for the server to check."""
     if path.is_dir():

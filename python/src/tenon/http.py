@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tenon.errors import ParityError, ServerError
+from tenon.errors import ParityError, ServerError, TenonError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 _CONNECT_SECONDS = 10.0
@@ -17,6 +17,8 @@ _CONNECT_SECONDS = 10.0
 def client(server: str | None) -> httpx.Client:
     """A client for `server`, else the one in TENON_URL, else the default address."""
     url = server or os.environ.get("TENON_URL") or DEFAULT_SERVER
+    if "://" not in url:
+        raise TenonError(f"the server's address {url!r} has no scheme: write http://{url}")
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     return httpx.Client(base_url=url.rstrip("/"), timeout=timeout, headers={"User-Agent": "tenon-kit"})
 
@@ -25,10 +27,10 @@ def ask(http: httpx.Client, method: str, path: str, **options: Any) -> dict[str,
     """One request and its JSON object; ServerError or ParityError for anything but success."""
     try:
         response = http.request(method, path, **options)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as e:
+    except (httpx.ConnectError, httpx.ConnectTimeout):
         raise ServerError(
             f"no server answers at {http.base_url}: start one with 'tenon serve', or set TENON_URL"
-        ) from e
+        ) from None  # whose own words, three tracebacks long, say the same
     except (httpx.HTTPError, httpx.InvalidURL) as e:
         raise ServerError(f"the connection to {http.base_url} broke: {e or type(e).__name__}") from e
     if response.is_success:

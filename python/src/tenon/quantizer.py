@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tenon.bundlefile import Bundle, extract, write
+from tenon.bundlefile import Bundle, extract, path_of, write
 from tenon.compare import session
 from tenon.errors import ExportError
 from tenon.goldenfile import Golden
@@ -85,7 +85,7 @@ def quantize(
     original pipeline answers, as a dict by output or a DataFrame in the form of `Client.predict`. `path` is
     `<name>-int8.tenon` unless given. Trees gain nothing by it and are refused.
     """
-    source = Path(bundle.path if isinstance(bundle, Bundle) else bundle)
+    source = path_of(bundle)
     if not 0.5 <= agreement < 1:
         raise ExportError(f"agreement is a share of rows from 0.5 to below 1, not {agreement}")
     with tempfile.TemporaryDirectory() as temporary:
@@ -108,6 +108,7 @@ def quantize(
             raise ExportError(
                 f"the quantised {name!r} does not agree with the pipeline as asked, so nothing was written: "
                 + "; ".join(map(str, report))
+                + ". Ask for less with agreement=, if that is enough for you, or serve the bundle as it is"
             )
         (folder / "model.onnx").write_bytes(after)
         _write_json(folder / "signature.json", signature)

@@ -54,10 +54,14 @@ def _leaks(signature: Signature, frame: Frame, answers: Mapping[str, Array], y: 
     """Columns that give the target away; without `y` only those that equal what the pipeline answers."""
     given = y is not None
     target = np.asarray(y) if given else answers[signature.outputs[0].name]
+    if given and target.ndim == 2 and len(target) == len(frame):
+        for one in target.T:
+            yield from _leaks(signature, frame, answers, one)
+        return
     if target.ndim != 1 or len(target) != len(frame):
         if given:
             said = f"y has the shape {target.shape}, X {len(frame)} rows, so no column was compared with it"
-            yield Finding("y", "y", said, "pass the target of X, one value a row", "warning")
+            yield Finding("y", "y", said, "pass the target of X, one value a row and target", "warning")
         return
     if len(pd.unique(target)) < 2:
         return

@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TransferSpeedColumn
 
-from tenon.bundlefile import Bundle, as_tar, open_bundle
+from tenon.bundlefile import Bundle, as_tar, open_bundle, path_of
 from tenon.errors import TenonError
 from tenon.http import ask, client, refused
 from tenon.names import bad_name, is_model_name
@@ -70,7 +70,7 @@ def push(
     all the same; it is marked `overridden` for ever. The same bundle again is the same version. ServerError is a
     refusal for another reason. A terminal shows the progress.
     """
-    source = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
+    source = bundle if isinstance(bundle, Bundle) else open_bundle(path_of(bundle))
     if not is_model_name(source.name):
         raise TenonError(f"the bundle {source.path}: {bad_name(source.name)}")
     with client(server) as http:
