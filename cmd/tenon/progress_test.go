@@ -73,3 +73,9 @@ func TestReportForPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintable(t *testing.T) {
+	if got := printable("größe \x1b[31mred\a\n"); got != "größe �[31mred��" {
+		t.Errorf("%q", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -126,7 +127,7 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 			fmt.Fprintf(a.out, "note:      %s\n", note)
 		}
 		if v.Description != "" {
-			fmt.Fprintf(a.out, "about:     %s\n", v.Description)
+			fmt.Fprintf(a.out, "about:     %s\n", printable(v.Description))
 		}
 		for name, value := range v.Metrics {
 			fmt.Fprintf(a.out, "metric:    %s = %v\n", name, value)
@@ -201,3 +202,13 @@ func listed(values []any) string {
 }
 
 func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// printable is somebody's text without what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -270,9 +270,13 @@ func (p *profile) total(n node, total, width int64) {
 	}
 }
 
+// maxCount is more rows than anybody trains on, and so little that sums of
+// counts do not run over.
+const maxCount = 1 << 53
+
 func (p *profile) counts(v any, path string) int64 {
 	i, ok := asInteger(v)
-	if !ok || i < 0 {
+	if !ok || i < 0 || i > maxCount {
 		p.found.add(path, "count", "expected a count, got %s", kindOf(v))
 		return 0
 	}

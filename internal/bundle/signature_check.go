@@ -223,15 +223,16 @@ func (t *Tolerance) check(path string, f *findings) {
 	if forms != 1 {
 		f.add(path, "tolerance", `expected one of {"rel","abs"}, {"agreement"} and {"cosine"}`)
 	}
-	within := func(name string, x *float64, most float64) {
-		if x != nil && (math.IsNaN(*x) || *x < 0 || *x > most) {
-			f.add(path+"."+name, "range", "expected a number from 0 to %g, got %g", most, *x)
+	within := func(name string, x *float64, least, most float64) {
+		if x != nil && (math.IsNaN(*x) || *x < least || *x > most) {
+			f.add(path+"."+name, "range", "expected a number from %g to %g, got %g", least, most, *x)
 		}
 	}
-	within("rel", t.Rel, math.MaxFloat64)
-	within("abs", t.Abs, math.MaxFloat64)
-	within("agreement", t.Agreement, 1)
-	within("cosine", t.Cosine, 1)
+	within("rel", t.Rel, 0, math.MaxFloat64)
+	within("abs", t.Abs, 0, math.MaxFloat64)
+	// Below a half, "proven" would say nothing.
+	within("agreement", t.Agreement, 0.5, 1)
+	within("cosine", t.Cosine, 0.5, 1)
 }
 
 // checkScalars holds a domain to the column's type.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
+    MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -22,6 +24,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
+import tenon
 from reader import Reader
 
 Export = Callable[..., Reader]
@@ -192,3 +195,37 @@ def test_passing_columns_of_every_dtype_through(gaps: Any, exported: Export) -> 
     )
     fitted = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=5)).fit(X, y)
     assert exported(fitted, X).replay()["probabilities"] < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("known", "dtype"),
+    [([0, 255], "uint8"), ([0, 65535], "uint16"), ([-128, 0, 127], "int8"), ([-(2**63), 2**63 - 1], "int64")],
+)
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    ],
+    ids=["one-hot", "ordinal"],
+)
+def test_unknown_beside_categories_at_the_ends_of_a_type(
+    encoder: Any, known: list[int], dtype: str, exported: Export
+) -> None:
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"mask": random.choice(np.array(known, dtype=dtype), 200), "z": random.normal(size=200)})
+    pipeline = make_pipeline(
+        make_column_transformer((encoder, ["mask"]), remainder="passthrough"), LogisticRegression()
+    )
+    read = exported(pipeline.fit(X, X["mask"] == known[-1]), X)
+    assert any(r["why"] == "between" for r in read.requests)
+    fresh = pd.DataFrame({"mask": np.array([1, 2, 100], dtype=dtype), "z": [0.0, 1.0, 2.0]})
+    _, got = read.run({c: fresh[c].tolist() for c in fresh}, len(fresh))
+    assert np.allclose(got, pipeline.predict_proba(fresh), rtol=1e-9, atol=1e-12)
+
+
+def test_a_closed_domain_behind_a_changed_value_is_refused(tmp_path: Path) -> None:
+    X = pd.DataFrame({"k": np.arange(60.0) % 4})
+    pipeline = make_pipeline(MinMaxScaler(), OneHotEncoder(), LogisticRegression()).fit(X, X["k"] > 1)
+    with pytest.raises(tenon.ExportError, match="where the pipeline refuses"):
+        tenon.export(pipeline, X, name="m", path=tmp_path / "m.tenon")

@@ -206,10 +206,22 @@ def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
     if column.is_integer:
         low, high = _integer_range(column)
         large = [("large", v) for v in dict.fromkeys((low, high))]
-        return [*missing, ("zero", 0), *large, *ends]
+        return [*missing, ("zero", 0), *large, *ends, *_between(present, low, high)]
     tiny = np.finfo(column.type).smallest_subnormal
     small = [("tiny", float(v)) for v in (tiny, -tiny, -1e-300)]
-    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e6), *small]
+    middle = [("between", (present.min() + present.max()) / 2)] if len(present) else []
+    return [*missing, ("zero", 0.0), ("zero", -0.0), *ends, ("large", 1e6), ("large", -1e6), *small, *middle]
+
+
+def _between(present: Array, low: int, high: int) -> list[tuple[str, Any]]:
+    """The smallest integer above the least one that training never saw: unknown to an encoder, if there is one."""
+    known = {int(v) for v in present}
+    if not known:
+        return []
+    novel = min(known)
+    while novel in known:
+        novel += 1
+    return [("between", novel)] if low <= novel <= high else []
 
 
 def _integer_range(column: Input) -> tuple[int, int]:

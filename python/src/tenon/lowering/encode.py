@@ -7,6 +7,7 @@ infrequent ones and the place of missing values need no rule of their own.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -95,6 +96,11 @@ def note_domain(fitted: Any, column: Column, categories: Array, g: Graph) -> Non
     """Tells the signature which categories an input has, if it reaches the encoder as it came."""
     refuses = getattr(fitted, "handle_unknown", "ignore") == "error"
     if column.origin is None or column.origin.undo:
+        if refuses:
+            raise ExportError(
+                f'{type(fitted).__name__}(handle_unknown="error") behind a step that changes the values cannot be '
+                'declared to a server, which would answer where the pipeline refuses: use handle_unknown="ignore"'
+            )
         return
     if column.origin.element is not None:
         if refuses:
@@ -147,10 +153,26 @@ def _text_key(category: Any, column: Column) -> str:
 
 
 def _novel(categories: Array) -> Any:
-    """A value that is none of the categories."""
-    if categories.dtype.kind in "OU":
-        return np.array(["\ue001"], dtype=object)
-    if categories.dtype.kind == "b":
+    """A value that is none of the categories; of a type whose every value is one, no request holds another."""
+    kind = categories.dtype.kind
+    if kind in "OU":
+        text, known = "\ue001", set(categories.tolist())
+        while text in known:
+            text += "\ue001"
+        return np.array([text], dtype=object)
+    if kind == "b":
         return np.array([2.0])
-    known = categories[~np.isnan(categories)] if categories.dtype.kind == "f" else categories
-    return np.array([known.max() + 1 if len(known) else 0], dtype=categories.dtype)
+    numbers = {v for v in categories.tolist() if v == v}
+    if kind == "f":
+        top = max(numbers, default=0.0)
+        candidates: Iterable[Any] = (
+            0.0,
+            top + 1,
+            2 * top + 1,
+            float(np.nextafter(categories.dtype.type(top), np.inf)),
+        )
+    else:
+        limits = np.iinfo(categories.dtype)
+        candidates = (v for v in range(int(limits.min), int(limits.max) + 1))
+    found = next((v for v in candidates if categories.dtype.type(v) not in numbers), categories[0])
+    return np.array([found], dtype=categories.dtype)
