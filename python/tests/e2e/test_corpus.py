@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from corpus import CORPUS
 from examples import Case
+from forms import columns_of, flat
 from serving import LONG, Served
 
 import tenon
@@ -92,13 +92,6 @@ def said_by(case: Case, outputs: list[dict[str, Any]]) -> dict[str, Any]:
     return truth
 
 
-def columns_of(hold: Any) -> dict[str, list[Any]]:
-    """Rows as JSON values, written here and not by the kit."""
-    if isinstance(hold, np.ndarray):
-        return {"x": hold.tolist()}
-    return {str(c): [None if pd.isna(v) else v for v in hold[c].astype(object)] for c in hold.columns}
-
-
 def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The rows form as columns."""
     first = rows[0]
@@ -106,13 +99,6 @@ def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
         k: together([r[k] for r in rows]) if isinstance(v, dict) else [r[k] for r in rows]
         for k, v in first.items()
     }
-
-
-def flat(answer: dict[str, Any]) -> dict[str, list[Any]]:
-    out: dict[str, list[Any]] = {}
-    for name, value in answer.items():
-        out |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-    return out
 
 
 def compare(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from examples import Case, example
+from forms import columns_of, flat
 from serving import Served
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -132,7 +133,7 @@ def test_all_at_once_through_the_client(live: Any, server: Served) -> None:
 
 def test_one_row_at_a_time_in_both_forms(live: Any, server: Served) -> None:
     name, case, read = live
-    columns = columns_of(read, case.hold)
+    columns = columns_of(case.hold)
     rows_form, columns_form = [], []
     for i in range(len(case.hold)):
         one = {k: [v[i]] for k, v in columns.items()}
@@ -145,7 +146,7 @@ def test_one_row_at_a_time_in_both_forms(live: Any, server: Served) -> None:
 
 def test_all_rows_in_the_rows_form(live: Any, server: Served) -> None:
     name, case, read = live
-    columns = columns_of(read, case.hold)
+    columns = columns_of(case.hold)
     rows = [{k: v[i] for k, v in columns.items()} for i in range(len(case.hold))]
     answer = server.predict(name, {"instances": rows})
     assert (answer["model"], answer["version"]) == (name, 1)
@@ -181,8 +182,8 @@ def test_a_bare_graph_beside_its_truth(server: Served, tmp_path: Path) -> None:
 
 
 def test_a_refusal_names_field_and_row(server: Served, live: Any) -> None:
-    name, case, read = live
-    columns = columns_of(read, case.hold)
+    name, case, _ = live
+    columns = columns_of(case.hold)
     wrong = dict(columns, **{next(iter(columns)): [{"no": "value"}] * len(case.hold)})
     answer = server.http.post(f"/v1/models/{name}/predict", content=json.dumps({"inputs": wrong}))
     assert answer.status_code == 400
@@ -195,22 +196,8 @@ def test_a_refusal_names_field_and_row(server: Served, live: Any) -> None:
     assert caught.value.status == 404
 
 
-def columns_of(read: Reader, hold: Any) -> dict[str, list[Any]]:
-    """The hold-out rows as JSON values, written here and not by the kit."""
-    if isinstance(hold, np.ndarray):
-        return {"x": hold.tolist()}
-    return {str(c): [None if pd.isna(v) else v for v in hold[c].astype(object)] for c in hold.columns}
-
-
 def first(columns: dict[str, Any]) -> dict[str, Any]:
     return {k: first(v) if isinstance(v, dict) else v[0] for k, v in columns.items()}
-
-
-def flat(answer: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in answer.items():
-        out.update({f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value})
-    return out
 
 
 def compare(read: Reader, case: Case, answer: pd.DataFrame) -> None:
