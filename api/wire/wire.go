@@ -139,34 +139,6 @@ type Published struct {
 	Existing bool   `json:"existing,omitempty"`
 }
 
-// Deploy is the body of POST /v1/models/{name}/deployments.
-type Deploy struct {
-	Stable int `json:"stable"`
-	// Expected is the number of the deployment that the caller saw (0: none);
-	// left out, the last caller wins.
-	Expected *int   `json:"expected,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	// Isolation is auto, shared or process; left out, the server's setting counts.
-	Isolation string `json:"isolation,omitempty"`
-}
-
-// Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
-type Deployments struct {
-	Deployments []Deployment `json:"deployments"`
-}
-
-// Deployment says which version takes a model's traffic.
-type Deployment struct {
-	Number    int       `json:"deployment"`
-	Model     string    `json:"model"`
-	Stable    int       `json:"stable"`
-	Isolation string    `json:"isolation,omitempty"`
-	Reason    string    `json:"reason,omitempty"`
-	Created   time.Time `json:"created"`
-	Actor     string    `json:"actor"`
-	RequestID string    `json:"request_id,omitempty"`
-}
-
 // Ready is the answer of GET /readyz.
 type Ready struct {
 	Ready  bool         `json:"ready"`
@@ -208,13 +180,6 @@ type Operation struct {
 	Total   int        `json:"total"`
 	Result  *Published `json:"result,omitempty"`
 	Error   *Problem   `json:"error,omitempty"`
-}
-
-// Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.
-type Rollback struct {
-	To       int    `json:"to,omitempty"` // a version; 0: the stable one before
-	Expected *int   `json:"expected,omitempty"`
-	Reason   string `json:"reason,omitempty"`
 }
 
 // SetAlias is the body of PUT /v1/models/{name}/aliases/{alias}.

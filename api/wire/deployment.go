@@ -1,0 +1,104 @@
+package wire
+
+import "time"
+
+// Deploy is the body of POST /v1/models/{name}/deployments: everything that
+// shall be in force from then on. What is left out is not in force.
+type Deploy struct {
+	// Stable is the version that takes the traffic; 0 is the one that does now.
+	Stable int `json:"stable"`
+	// Canary takes a share of the traffic, in steps.
+	Canary *Canary `json:"canary,omitempty"`
+	// Shadow is a version that is sent copies of requests; nobody sees its
+	// answers. 0: none.
+	Shadow int `json:"shadow,omitempty"`
+	// Limits of the canary, where they are not the server's.
+	Limits *Limits `json:"limits,omitempty"`
+	// Capture keeps some of the requests for a rehearsal.
+	Capture *Capture `json:"capture,omitempty"`
+	// Expected is the number of the deployment that the caller saw (0: none);
+	// left out, the last caller wins.
+	Expected *int   `json:"expected,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Isolation is auto, shared or process; left out, the server's setting counts.
+	Isolation string `json:"isolation,omitempty"`
+	// Force lets a version in whose signature breaks the callers of the one before.
+	Force bool `json:"force,omitempty"`
+}
+
+// Canary is a version on trial: it takes a rising share of a model's traffic
+// until it becomes the stable one, or breaks a limit and takes none.
+type Canary struct {
+	Version int `json:"version"`
+	// Steps are the shares in percent, rising, each from 1 to 99.
+	Steps []int `json:"steps"`
+	// Step is the index of the one in force. A request to deploy leaves it out.
+	Step int `json:"step"`
+}
+
+// Share is the percentage of the traffic that the canary takes now.
+func (c *Canary) Share() int {
+	if c == nil {
+		return 0
+	}
+	return c.Steps[c.Step]
+}
+
+// Limits are what a canary has to keep to, and what must have been seen of it
+// before it takes the next step. Members that are left out are the server's
+// (canary in config.yaml). Rates are shares from 0 to 1.
+type Limits struct {
+	// MinRequests is how many requests of clients it must have answered in a step.
+	MinRequests *int `json:"min_requests,omitempty"`
+	// MinTime is how long a step lasts at least, as a duration such as "30s".
+	MinTime *string `json:"min_time,omitempty"`
+	// MaxErrorRate is how much larger its share of failed requests may be than
+	// the stable version's.
+	MaxErrorRate *float64 `json:"max_error_rate,omitempty"`
+	// MaxLatencyRatio is how many times the stable version's time its own may be,
+	// in the middle (p50) and at the end (p99).
+	MaxLatencyRatio *float64 `json:"max_latency_ratio,omitempty"`
+	// MaxInvalidRate is how much larger its share of rows may be whose answer is
+	// not a number, or none of the known classes, than the stable version's.
+	MaxInvalidRate *float64 `json:"max_invalid_rate,omitempty"`
+	// MaxDisagreement is the share of the same rows that it may answer otherwise
+	// than the stable version.
+	MaxDisagreement *float64 `json:"max_disagreement,omitempty"`
+}
+
+// Capture keeps a sample of the requests to a model.
+type Capture struct {
+	// Share of the requests that are kept, above 0 and up to 1.
+	Share float64 `json:"share"`
+	// Redact names columns whose values are not kept.
+	Redact []string `json:"redact,omitempty"`
+}
+
+// Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
+type Deployments struct {
+	Deployments []Deployment `json:"deployments"`
+}
+
+// Deployment says which versions take which share of a model's traffic.
+type Deployment struct {
+	Number  int      `json:"deployment"`
+	Model   string   `json:"model"`
+	Stable  int      `json:"stable"`
+	Canary  *Canary  `json:"canary,omitempty"`
+	Shadow  int      `json:"shadow,omitempty"`
+	Limits  *Limits  `json:"limits,omitempty"`
+	Capture *Capture `json:"capture,omitempty"`
+
+	Isolation string    `json:"isolation,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Created   time.Time `json:"created"`
+	Actor     string    `json:"actor"`
+	RequestID string    `json:"request_id,omitempty"`
+}
+
+// Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.
+type Rollback struct {
+	To       int    `json:"to,omitempty"` // a version; 0: the stable one before
+	Expected *int   `json:"expected,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
