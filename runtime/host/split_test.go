@@ -145,7 +145,7 @@ func TestAHangingCanaryHoldsUpNobody(t *testing.T) {
 			}
 			l.Release()
 		}
-		time.Sleep(2 * time.Second) // of the bubble's clock
+		<-time.After(2 * time.Second) // of the bubble's clock
 		close(release)
 		failed := 0
 		for range cap(ended) {
@@ -165,7 +165,7 @@ func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		takes := time.Millisecond
 		fake := &engine.Fake{Compute: func(ctx context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
-			time.Sleep(takes)
+			<-time.After(takes)
 			return itself(ctx, g, in)
 		}}
 		h := host.New(fake, host.Options{})
