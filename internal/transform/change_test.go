@@ -170,7 +170,8 @@ func TestChangesOfBareModels(t *testing.T) {
 		{"a longer answer", "x float32[N] -> y float32[N,2]", "x float32[N] -> y float32[N,3]", "!~ outputs.y: is [3] per row now, was [2] per row"},
 		{"an open answer", "x float32[N] -> y float32[N,2]", "x float32[N] -> y float32[N,?]", "!~ outputs.y: is [?] per row now, was [2] per row"},
 		{"an answer that is known better", "x float32[N] -> y float32[N,?]", "x float32[N] -> y float32[N,2]", " ~ outputs.y: is [2] per row now, was [?] per row"},
-		{"an answer of any rank", "x float32[N] -> y float32", "x float32[N] -> y float32[N,2]", ""},
+		{"an answer of any rank", "x float32[N] -> y float32[N,2]", "x float32[N] -> y float32", ""},
+		{"an answer of a rank", "x float32[N] -> y float32", "x float32[N] -> y float32[N,2]", ""},
 		{"one answer for all", "x float32[N] -> y float32[N]", "x float32[N] -> y float32[]", "!~ outputs.y: is one value [] per request now, was one value per row"},
 		{"renamed", "x float32[N] -> y float32[N]", "x float32[N] -> z float32[N]", "!- outputs.y: the output is gone\n + outputs.z: the output is new"},
 	}
