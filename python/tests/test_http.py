@@ -53,6 +53,28 @@ def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) 
     assert "reason" in json.loads(stub.asked[1].body)
 
 
+def test_a_push_that_is_not_deployed_says_what_is_registered(bundle: tenon.Bundle) -> None:
+    broken = {"path": "inputs.age", "code": "removed", "detail": "the column is gone"}
+    problem = {
+        "status": 409,
+        "code": "signature-incompatible",
+        "detail": "It breaks callers.",
+        "errors": [broken],
+    }
+    with serving((201, PUSHED), (409, problem)) as stub, pytest.raises(tenon.DeployError) as caught:
+        tenon.push(bundle, server=stub.url, deploy=True)
+    assert "force" not in json.loads(stub.asked[1].body)
+    assert caught.value.version == tenon.Version("iris", 3, "sha256:ab", "proven")
+    assert (caught.value.code, caught.value.status, caught.value.errors) == (problem["code"], 409, [broken])
+    assert str(caught.value) == (
+        "iris/3 is registered, and was not put into traffic: signature-incompatible (409): It breaks callers. "
+        "[inputs.age: the column is gone]. push(…, deploy=True, force=True) does so all the same"
+    )
+    with serving((201, PUSHED), (201, {"deployment": 8, "stable": 3})) as stub:
+        tenon.push(bundle, server=stub.url, deploy=True, force=True)
+    assert json.loads(stub.asked[1].body)["force"] is True
+
+
 def test_push_a_folder(bundle: tenon.Bundle, tmp_path: Path) -> None:
     with tarfile.open(bundle.path) as tar:
         tar.extractall(tmp_path / "folder", filter="data")
