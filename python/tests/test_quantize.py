@@ -102,6 +102,8 @@ def test_numbers_by_distance_and_vectors_by_direction(outputs: int, asked: Any, 
     (figures,) = small.report
     assert 1e-5 < figures.distance < 0.05
     assert figures.rows > 150
+    least = tenon.quantize(bundle, path=tmp_path / "least.tenon", agreement=0.5)
+    assert least.report[0].asked == ({"rel": 0.0, "abs": 0.1} if "abs" in asked else {"cosine": 0.5})
     with pytest.raises(tenon.ExportError, match="largest answer off"):
         tenon.quantize(bundle, path=tmp_path / "r.tenon", agreement=1 - 1e-7)
 
