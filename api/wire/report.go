@@ -58,8 +58,17 @@ type OutputReport struct {
 	Allowed float64 `json:"allowed"`
 	// Agreement is the share of equal labels, where that is the tolerance.
 	Agreement *float64 `json:"agreement,omitempty"`
+	// MadeUp are the rows beside that share: those that were made up to sit on
+	// edges, where the golden set has rows of the data.
+	MadeUp *MadeUp `json:"made_up,omitempty"`
 	// Plot is expected against got; reports of releases before it have none.
 	Plot *Plot `json:"plot,omitempty"`
+}
+
+// MadeUp says of how many made-up rows how many agree.
+type MadeUp struct {
+	Rows  int `json:"rows"`
+	Agree int `json:"agree"`
 }
 
 // ToleranceUsed is the rule that an output was held to; Exact outputs must be equal.

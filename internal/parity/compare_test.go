@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // The outputs of the tests, as a signature says them.
@@ -296,6 +298,15 @@ func TestAgreement(t *testing.T) {
 				t.Errorf("%d rows failed", o.Failed)
 			}
 		})
+	}
+	edge := golden{why: "boundary", body: wrong.body, expected: wrong.expected, got: wrong.got}
+	told := replay(t, labels, right, wrong, right, right, edge, edge)
+	if o := told.Outputs[0]; !told.Passed || *o.Agreement != 0.75 || *o.MadeUp != (wire.MadeUp{Rows: 2}) ||
+		told.Summary != "Within the agreement asked for: y agrees on 75.00% of 4 rows, and 75.00% are asked for; of 2 rows made up to sit on edges, which do not count, 0 agree." {
+		t.Errorf("made-up rows are told beside the share: %+v", told)
+	}
+	if told = replay(t, labels, edge, edge); told.Passed || told.Outputs[0].MadeUp != nil {
+		t.Errorf("made-up rows alone are what there is to count: %+v", told)
 	}
 	report := replay(t, labels, wrong, right)
 	if w := report.Worst[0]; w.Detail != "expected 1, got 2" || string(w.Input) != `{"x":1}` || !strings.Contains(report.Summary, "50.00%") {

@@ -185,13 +185,13 @@ func TestLoosened(t *testing.T) {
 	r.Passed, r.FailedRows, r.Causes, r.Worst, r.Loosened = true, 0, nil, nil, "agreement ≥ 99 %"
 	r.Outputs = []wire.OutputReport{{
 		Name: "p", Kind: "probabilities", Type: "float64", Scale: 1, Tolerance: wire.ToleranceUsed{Agreement: &share, Declared: true},
-		Agreement: &found, Plot: &wire.Plot{AgreeOf: 1, Agree: 1, DifferOf: 1, Points: []wire.Point{
+		Agreement: &found, MadeUp: &wire.MadeUp{Rows: 9, Agree: 7}, Plot: &wire.Plot{AgreeOf: 1, Agree: 1, DifferOf: 1, Points: []wire.Point{
 			{Expected: 0.6, Got: 0.7, Distance: 0.1}, {Expected: 0.6, Got: 0.4, Distance: 0.2, Failed: true},
 		}},
 	}}
 	page := written(t, r)
 	for _, words := range []string{
-		"<title>iris/4: the answers are within a loosened tolerance</title>", "✓ within agreement ≥ 99 %", "99.5 % agree", "agreement ≥ 99 % (set at export)",
+		"<title>iris/4: the answers are within a loosened tolerance</title>", "✓ within agreement ≥ 99 %", "99.5 % agree; beside it 7 of 9 made-up rows", "agreement ≥ 99 % (set at export)",
 		"1 of 1 rows that agree and 1 of 1 rows that do not agree", "1 are of rows that do not agree", "rows that do not agree <span",
 	} {
 		if !strings.Contains(page, words) {

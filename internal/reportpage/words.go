@@ -31,6 +31,9 @@ func outputRows(r *wire.Report) []outputRow {
 		}
 		if o.Agreement != nil {
 			row.Worst = fmt.Sprintf("%.4g %% agree", 100**o.Agreement)
+			if m := o.MadeUp; m != nil {
+				row.Worst += fmt.Sprintf("; beside it %d of %d made-up rows", m.Agree, m.Rows)
+			}
 		}
 		if o.Tolerance.Agreement != nil && o.Failed == 0 {
 			row.Failed = "–" // the share of all rows is within it, or is not

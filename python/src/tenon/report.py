@@ -118,7 +118,7 @@ def _output(output: dict[str, Any], report: dict[str, Any]) -> list[str]:
     rule = rule if isinstance(rule, dict) else {}
     compared = not rule.get("exact") and rule.get("agreement") is None
     share = output.get("agreement")
-    agrees = f"{100 * share:.4g} % agree" if _is_number(share) else ""
+    agrees = f"{100 * share:.4g} % agree" if share is not None and _is_number(share) else ""
     failed = f"{output.get('failed', '?')} of {report.get('rows', '?')}"
     return [
         str(output.get("name", "")),
@@ -134,7 +134,9 @@ def _rule(rule: dict[str, Any]) -> str:
         return "equal"
     for name in ("agreement", "cosine"):
         if rule.get(name) is not None:
-            return f"agreement ≥ {100 * rule[name]:g} %" if name == "agreement" else f"cosine ≥ {rule[name]:g}"
+            return (
+                f"agreement ≥ {100 * rule[name]:g} %" if name == "agreement" else f"cosine ≥ {rule[name]:g}"
+            )
     return f"rel {rule.get('rel', 0):g}, abs {rule.get('abs', 0):g}"
 
 

@@ -32,8 +32,8 @@ class Version:
 
     `parity` is proven, not-proven (not compared by the server), overridden (its answers differ, and it was let in
     on purpose) or failed. `loosened` says in words what a proven version was held to where that is less than the
-    defaults, such as "agreement ≥ 99 %"; "" otherwise. `report_url` is where the examination's report is; None for a version that was not
-    compared.
+    defaults, such as "agreement ≥ 99 %"; "" otherwise. `report_url` is where the examination's report is; None for a
+    version that was not compared.
     """
 
     model: str

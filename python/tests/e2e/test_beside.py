@@ -73,6 +73,7 @@ def test_a_quantised_bundle_is_proven_by_agreement(server: Served, tmp_path: Pat
         assert theirs["tolerance"]["agreement"] == 0.99, "the loosening is shown"
         assert theirs["tolerance"]["declared"] is True
         assert theirs["agreement"] == mine.agreement, "the server counts as the kit does"
+        assert theirs["made_up"] == dict(zip(("rows", "agree"), mine.made_up, strict=True))
     with tenon.Client(server.url) as client:
         labels = client.predict("digits-int8", X[600:1000])["label"]
     assert (labels == pipeline.predict(X[600:1000])).mean() >= 0.98
