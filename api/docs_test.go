@@ -281,7 +281,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 // TestMembersAreDocumented holds the pages' tables to the JSON types.
 func TestMembersAreDocumented(t *testing.T) {
 	for heading, types := range map[string][]any{
-		"Examination": {wire.Report{}, wire.OutputReport{}, wire.ToleranceUsed{}, wire.RowReport{}},
+		"Examination": {wire.Report{}, wire.OutputReport{}, wire.MadeUp{}, wire.ToleranceUsed{}, wire.RowReport{}},
 		"Operations":  {wire.Operation{}},
 		"Deploy":      {wire.Deploy{}, wire.Traffic{}, wire.Canary{}, wire.Limits{}, wire.Capture{}},
 		"Roll back":   {wire.Rollback{}},

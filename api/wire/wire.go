@@ -46,7 +46,8 @@ type Model struct {
 	// Versions is how many there are.
 	Versions   int            `json:"versions"`
 	Aliases    map[string]int `json:"aliases"`
-	Parity     string         `json:"parity,omitempty"` // of the stable version
+	Parity     string         `json:"parity,omitempty"`   // of the stable version
+	Loosened   string         `json:"loosened,omitempty"` // of the stable version
 	Deployment *Deployment    `json:"deployment"`
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
 	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
@@ -101,11 +102,14 @@ type Versions struct {
 
 // Version is one registered bundle.
 type Version struct {
-	Model       string            `json:"model"`
-	Version     int               `json:"version"`
-	Digest      string            `json:"digest"`
-	Size        int64             `json:"size"`
-	Parity      string            `json:"parity"`
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+	Digest  string `json:"digest"`
+	Size    int64  `json:"size"`
+	Parity  string `json:"parity"`
+	// Loosened says in words what it was held to when it was proven, where that
+	// is less than the defaults: "agreement ≥ 99 %".
+	Loosened    string            `json:"loosened,omitempty"`
 	Created     time.Time         `json:"created"`
 	Actor       string            `json:"actor"`
 	RequestID   string            `json:"request_id,omitempty"`
@@ -136,7 +140,8 @@ type Published struct {
 	Version  int    `json:"version"`
 	Digest   string `json:"digest"`
 	Parity   string `json:"parity"`
-	Report   string `json:"report,omitempty"` // its path; none for a version that was not examined
+	Loosened string `json:"loosened,omitempty"` // what it was held to, where that is less than the defaults
+	Report   string `json:"report,omitempty"`   // its path; none for a version that was not examined
 	Existing bool   `json:"existing,omitempty"`
 }
 

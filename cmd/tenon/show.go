@@ -77,7 +77,7 @@ func (a *app) tellVersions(versions []wire.Version) {
 	var rows [][]string
 	for _, v := range versions {
 		rows = append(rows, []string{
-			fmt.Sprint(v.Version), versionState(v), v.Parity, megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
+			fmt.Sprint(v.Version), versionState(v), verdict(v.Parity, v.Loosened), megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
 		})
 	}
 	table(a.out, "VERSION STATE PARITY SIZE CREATED BY DIGEST", rows)
@@ -115,7 +115,7 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 			fmt.Fprintf(a.out, "problem:   %s\n", v.Problem)
 		}
 		fmt.Fprintf(a.out, "parity:    %s\ndigest:    %s\nsize:      %s\ncreated:   %s by %s\n",
-			v.Parity, v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
+			verdict(v.Parity, v.Loosened), v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}

@@ -81,6 +81,11 @@ type Output struct {
 	Tolerance *Tolerance `json:"tolerance,omitempty"`
 }
 
+// LoosestDistance is the most that a tolerance may say for rel and abs: a tenth
+// of the answer, and of the output's largest. A bundle that asks for more could
+// be called proven whatever it answers.
+const LoosestDistance = 0.1
+
 // Tolerance says how far an answer may be from the original pipeline's. One
 // form is set: rel and abs (either may be nil), agreement or cosine.
 type Tolerance struct {

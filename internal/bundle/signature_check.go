@@ -225,12 +225,11 @@ func (t *Tolerance) check(path string, f *findings) {
 	}
 	within := func(name string, x *float64, least, most float64) {
 		if x != nil && (math.IsNaN(*x) || *x < least || *x > most) {
-			f.add(path+"."+name, "range", "expected a number from %g to %g, got %g", least, most, *x)
+			f.add(path+"."+name, "range", "expected a number from %g to %g, got %g: beyond that, \"proven\" would say nothing", least, most, *x)
 		}
 	}
-	within("rel", t.Rel, 0, math.MaxFloat64)
-	within("abs", t.Abs, 0, math.MaxFloat64)
-	// Below a half, "proven" would say nothing.
+	within("rel", t.Rel, 0, LoosestDistance)
+	within("abs", t.Abs, 0, LoosestDistance)
 	within("agreement", t.Agreement, 0.5, 1)
 	within("cosine", t.Cosine, 0.5, 1)
 }

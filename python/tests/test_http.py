@@ -36,12 +36,20 @@ def test_push_streams_the_tar_with_its_length(bundle: tenon.Bundle) -> None:
         version = tenon.push(bundle, server=stub.url)
     assert version == tenon.Version("iris", 3, "sha256:ab", "proven")
     assert str(version) == "iris/3"
+    assert version.loosened == ""
     (asked,) = stub.asked
     assert (asked.method, asked.path) == ("POST", "/v1/models/iris/versions?wait=1s")
     assert asked.headers["Content-Type"] == "application/x-tar"
     assert asked.headers["Content-Length"] == str(bundle.path.stat().st_size)
     assert "Transfer-Encoding" not in asked.headers
     assert asked.body == bundle.path.read_bytes()
+
+
+def test_a_version_says_what_it_was_held_to(bundle: tenon.Bundle) -> None:
+    with serving((201, {**PUSHED, "loosened": "agreement ≥ 99 %"})) as stub:
+        version = tenon.push(bundle, server=stub.url)
+    assert (version.parity, version.loosened) == ("proven", "agreement ≥ 99 %")
+    assert "loosened='agreement ≥ 99 %'" in repr(version)
 
 
 def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

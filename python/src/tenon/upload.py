@@ -31,8 +31,9 @@ class Version:
     """A registered version: `iris/3` has the number 3.
 
     `parity` is proven, not-proven (not compared by the server), overridden (its answers differ, and it was let in
-    on purpose) or failed. `report_url` is where the examination's report is; None for a version that was not
-    compared.
+    on purpose) or failed. `loosened` says in words what a proven version was held to where that is less than the
+    defaults, such as "agreement ≥ 99 %"; "" otherwise. `report_url` is where the examination's report is; None for a
+    version that was not compared.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Version:
     digest: str
     parity: str
     report_url: str | None = field(default=None, compare=False)
+    loosened: str = ""
 
     @functools.cached_property
     def report(self) -> Report:
@@ -85,6 +87,7 @@ def push(
             str(answer["digest"]),
             str(answer.get("parity", "not-proven")),
             f"{str(http.base_url).rstrip('/')}{answer['report']}" if answer.get("report") else None,
+            str(answer.get("loosened") or ""),
         )
         if deploy:
             _deploy(http, version, force)
