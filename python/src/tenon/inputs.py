@@ -146,6 +146,11 @@ def _or_error(made: Callable[[], Input]) -> Input | ExportError:
         return e
 
 
+def column_names(frame: Frame) -> tuple[str, ...]:
+    """The names of a DataFrame's columns; of an array none."""
+    return () if isinstance(frame, np.ndarray) else tuple(map(str, frame.columns))
+
+
 def feeds(inputs: Sequence[Input], frame: Rows) -> dict[str, Array]:
     """One tensor per graph input, of shape [N, 1] or [N, k], from rows of the frame."""
     if isinstance(frame, np.ndarray):

@@ -16,11 +16,12 @@ from tenon.compare import difference, differences
 from tenon.diagnose import causes
 from tenon.draft import Draft, draft, like
 from tenon.errors import ExportError, Finding
-from tenon.inputs import Frame, Input, as_frame, examine_columns, feeds
+from tenon.inputs import Frame, Input, as_frame, column_names, examine_columns, feeds
 from tenon.lowering.boosters import refuse_native
 from tenon.lowering.refused import refusal
 from tenon.lowering.trace import Outcome, steps_of, trace
 from tenon.suspicions import suspicions
+from tenon.unread import unread
 
 T = TypeVar("T")
 
@@ -64,10 +65,11 @@ class _Linter:
         self.check.findings += found
         if frame is None:
             return None
-        inputs = self.columns(frame, frame if held is None else held)
+        unused = frozenset() if found else unread(self.pipeline, frame)
+        inputs = self.columns(frame, frame if held is None else held, unused)
         if any(f.code in ("pipeline", "unfitted") for f in found):
             return None
-        outcomes = trace(self.pipeline, inputs)
+        outcomes = trace(self.pipeline, inputs, column_names(frame))
         self.banned()
         made = None
         if held is not None and self.check.ok:
@@ -95,13 +97,17 @@ class _Linter:
             return held
         return self.attempt("holdout", "holdout", lambda: like(held, frame))
 
-    def columns(self, frame: Frame, held: Frame) -> list[Input]:
+    def columns(self, frame: Frame, held: Frame, unused: frozenset[str]) -> list[Input]:
         """All logical inputs; one that is refused has a stand-in, so that the steps can be followed."""
         array = isinstance(frame, np.ndarray)
         keys = ["x"] if isinstance(frame, np.ndarray) else list(frame.columns)
         inputs = []
         for number, (key, one) in enumerate(zip(keys, examine_columns(frame, held), strict=True)):
             dtype = frame.dtype if array else frame[key].dtype
+            if str(key) in unused:
+                said = "the pipeline never reads it: requests may hold it or not"
+                self.check.columns.append(Column(str(key), str(dtype), "unused", "", said))
+                continue
             if isinstance(one, ExportError):
                 found = Finding.of(one, "column", str(key))
                 self.check.findings.append(found)
