@@ -32,10 +32,11 @@ class Client:
 
         Rows are a DataFrame, a list of records, a dict of lists by column, or for a model of one array `x` an array
         [N, k]. Returns a frame with the rows' index and columns such as `label`, `probabilities.Adelie` and
-        `prediction`; of several targets `prediction_0`, `label_0`, `probabilities_0.Adelie`, `probability_0`;
-        `cluster`; `outlier` and `score`. Labels have their own type, other numbers are float64. A missing value travels
-        as null; a column that the model does not use need not be there, and may hold anything. Raises TenonError for
-        what no request can hold, and ServerError, which names the fields that the server refused.
+        `prediction`; of several targets those of each, by name or as `prediction_0`, `label_0`,
+        `probabilities_0.Adelie`, `probability_0`; `cluster`; `outlier` and `score`. Labels have their own type, other
+        numbers are float64. A missing value travels as null; a column that the model does not use need not be there,
+        and may hold anything. Raises TenonError for what no request can hold, and ServerError, which names the fields
+        that the server refused.
         """
         path = predict_path(ref)
         rows = _rows(df)

@@ -21,6 +21,7 @@ from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
 from tenon.samples import Truth, no_answer
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
+from tenon.targets import named
 from tenon.truth import answers, describe_outputs, row_names
 
 RANDOM_ROWS = 500
@@ -44,12 +45,19 @@ class Draft:
     """Why a converter was asked, if one was."""
 
 
-def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, why: str) -> Draft:
+def draft(
+    pipeline: Any,
+    inputs: tuple[Input, ...],
+    frame: Frame,
+    held: Frame,
+    why: str,
+    targets: Sequence[str] | None = None,
+) -> Draft:
     """The draft of an export; ExportError where the pipeline does not answer or no graph can be made.
 
     Columns of the frame that are not among the inputs are those that the pipeline never reads.
     """
-    outputs = _outputs(pipeline, frame)
+    outputs = _outputs(pipeline, frame, targets)
     truth = partial(answers, pipeline, outputs)
     refuse_random(truth, outputs, held, why)
     sample = rows.holdout_sample(truth, held, why)
@@ -86,9 +94,9 @@ def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, w
     return Draft(frame, model, signature, everything, training, remarks, converted)
 
 
-def _outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
+def _outputs(pipeline: Any, frame: Frame, targets: Sequence[str] | None) -> tuple[Output, ...]:
     try:
-        return describe_outputs(pipeline, take(frame, slice(0, 8)))
+        return named(describe_outputs(pipeline, take(frame, slice(0, 8))), targets)
     except ExportError as e:
         raise ExportError(str(e), findings=[Finding.of(e, "outputs")]) from e
     except Exception as e:

@@ -211,6 +211,11 @@ def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
     return said
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a signature may hold the name: some text that is Unicode, without control characters."""
+    return bool(name) and _is_unicode(name) and not _CONTROL.search(name)
+
+
 def _is_unicode(text: str) -> bool:
     """Whether the text can be UTF-8: Python's strings may hold halves of characters."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,26 +29,33 @@ BRING = "bring graph and truth yourself with tenon.bundle(model, X, expected=ans
 REPLACE = f"replace that step by one that the kit lowers, or {BRING}"
 
 
-def check(pipeline: Any, X: Any, holdout: Any = None, y: Any = None) -> Check:
+def check(
+    pipeline: Any, X: Any, holdout: Any = None, y: Any = None, targets: Sequence[str] | None = None
+) -> Check:
     """Says everything that `tenon.export` would say, without writing a bundle.
 
     `X` is the frame that the pipeline was trained on [N, k], `holdout` rows that it has not seen, `y` [N] the target
-    of X, with which columns that give it away are found. All findings are collected; a bad pipeline is a finding,
-    never an exception. Print the result, or read `.ok`, `.findings`, `.rows` and `.to_json()`.
+    of X, with which columns that give it away are found, `targets` as of an export. All findings are collected; a bad
+    pipeline is a finding, never an exception. Print the result, or read `.ok`, `.findings`, `.rows` and `.to_json()`.
     """
     try:
-        return examine(pipeline, X, holdout, y)[0]
+        return examine(pipeline, X, holdout, y, targets)[0]
     except Exception as e:
         said = f"the examination failed on this pipeline ({type(e).__name__}: {e})"
         return Check(findings=[Finding("failed", "", said, "tell us, it should have been a finding")])
 
 
 def examine(
-    pipeline: Any, X: Any, holdout: Any = None, y: Any = None, what: str = "the graph"
+    pipeline: Any,
+    X: Any,
+    holdout: Any = None,
+    y: Any = None,
+    targets: Sequence[str] | None = None,
+    what: str = "the graph",
 ) -> tuple[Check, Draft | None]:
     """The check, and the draft to write if it is ok."""
     linter = _Linter(pipeline)
-    made = linter.run(X, holdout, y, what)
+    made = linter.run(X, holdout, y, targets, what)
     return linter.check, made if linter.check.ok else None
 
 
@@ -58,7 +65,7 @@ class _Linter:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline, self.check = pipeline, Check()
 
-    def run(self, X: Any, holdout: Any, y: Any, what: str) -> Draft | None:
+    def run(self, X: Any, holdout: Any, y: Any, targets: Sequence[str] | None, what: str) -> Draft | None:
         frame = self.attempt("frame", "X", lambda: as_frame(X, "X"))
         held = frame if holdout is None else self.holdout(holdout, frame)
         found = pipeline_findings(self.pipeline, frame)
@@ -74,7 +81,8 @@ class _Linter:
         made = None
         if held is not None and self.check.ok:
             why = "training" if holdout is None else "hold-out"
-            made = self.draft(partial(draft, self.pipeline, tuple(inputs), frame, held, why), outcomes)
+            making = partial(draft, self.pipeline, tuple(inputs), frame, held, why, targets)
+            made = self.draft(making, outcomes)
         else:
             self.name(outcomes)
         self.steps(outcomes, made)
