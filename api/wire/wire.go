@@ -77,9 +77,11 @@ type TFSReason struct {
 	Message string `json:"error_message"`
 }
 
-// Signature is what people see of a version: its columns and outputs.
+// Signature is what people see of a version: its columns and outputs. Unused
+// columns may stand in a request and mean nothing.
 type Signature struct {
 	Inputs  []Column `json:"inputs"`
+	Unused  []string `json:"unused,omitempty"`
 	Outputs []Column `json:"outputs"`
 }
 

@@ -169,6 +169,9 @@ func (a *app) tellSignature(s *wire.Signature) {
 		}
 		rows = append(rows, []string{in.Name, typed(in), "input", orDash(note)})
 	}
+	for _, name := range s.Unused {
+		rows = append(rows, []string{name, "-", "unused", "may be left out, any value is passed over"})
+	}
 	for _, out := range s.Outputs {
 		rows = append(rows, []string{out.Name, typed(out), out.Kind, orDash(listed(out.Classes))})
 	}

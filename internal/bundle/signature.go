@@ -36,7 +36,10 @@ const (
 // outputs, and how they map to the graph's tensors. It is checked inside
 // itself only; whether the graph has such tensors is the plan's question.
 type Signature struct {
-	Inputs  []Input  `json:"inputs"`
+	Inputs []Input `json:"inputs"`
+	// Unused names columns of the training data that the pipeline never reads.
+	// A request may hold them, whatever their values are, and need not.
+	Unused  []string `json:"unused,omitempty"`
 	Outputs []Output `json:"outputs"`
 }
 

@@ -31,6 +31,12 @@ func (s *Signature) check(f *findings) {
 		checkShape(in.Shape, path, f)
 		in.check(path, f)
 	}
+	if len(s.Unused) > maxColumns {
+		f.add("unused", "limit", "more than %d are not supported", maxColumns)
+	}
+	for i, name := range s.Unused {
+		checkName(name, fmt.Sprintf("unused[%d]", i), len(s.Inputs)+i, names, f)
+	}
 	s.checkFeeds(f)
 	clear(names)
 	taken := map[place]int{}

@@ -17,6 +17,7 @@ const penguinSignature = `{"inputs":[
   {"name":"mass","type":"int64","feed":"X","column":0,"domain":[1,2,-3]},
   {"name":"image","description":"grey","type":"uint8","shape":[-1,8,8]},
   {"name":"old","type":"bool","domain":[true,false]}],
+ "unused":["seen on","id"],
  "outputs":[
   {"name":"label","kind":"label","from":"l","type":"string"},
   {"name":"probabilities","kind":"probabilities","from":"p","type":"float64","classes":["Adelie","Gentoo"],
@@ -47,6 +48,9 @@ func TestParseSignature(t *testing.T) {
 	}
 	if last := s.Outputs[4]; last.From != "embedding" || last.Type != tensor.Invalid || *last.Tolerance.Cosine != 0.99999 {
 		t.Errorf("embedding: %+v", last)
+	}
+	if !reflect.DeepEqual(s.Unused, []string{"seen on", "id"}) {
+		t.Errorf("unused: %q", s.Unused)
 	}
 	if err := s.Check(); err != nil {
 		t.Errorf("what was read does not pass its own check: %v", err)
@@ -187,6 +191,22 @@ func TestParseSignatureRefusesTheWhole(t *testing.T) {
 		`null`:                                     "expected an object, got null",
 	} {
 		_, err := bundle.ParseSignature([]byte(text))
+		refused(t, err, says)
+	}
+}
+
+func TestParseSignatureRefusesUnusedColumns(t *testing.T) {
+	for unused, says := range map[string]string{
+		`"id"`:        "unused: expected a list",
+		`[7]`:         "unused[0]: expected a string",
+		`[""]`:        "unused[0].name: the name is empty",
+		`["x"]`:       `unused[0].name: "x" is already the name of number 0`,
+		`["a","a"]`:   `unused[1].name: "a" is already the name of number 1`,
+		`["a\u001b"]`: "control characters",
+		`["a"` + strings.Repeat(`,"a"`, 1<<16) + `]`: "more than 65536 are not supported",
+	} {
+		_, err := bundle.ParseSignature([]byte(`{"inputs":[{"name":"x","type":"bool"}],"unused":` + unused +
+			`,"outputs":[{"name":"p","kind":"value"}]}`))
 		refused(t, err, says)
 	}
 }

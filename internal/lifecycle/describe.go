@@ -320,7 +320,7 @@ func sentence(err error) string {
 // signature shows a loaded version's columns and outputs; a bare model's are
 // its tensors.
 func signature(v *host.Version) *wire.Signature {
-	out := &wire.Signature{Inputs: []wire.Column{}, Outputs: []wire.Column{}}
+	out := &wire.Signature{Inputs: []wire.Column{}, Unused: v.Plan.Layout.Unused, Outputs: []wire.Column{}}
 	for i := range v.Plan.Layout.Columns {
 		c := &v.Plan.Layout.Columns[i]
 		column := wire.Column{Name: c.Name, Type: c.Type.String(), Shape: c.Shape, Missing: string(bundle.MissingRefused)}

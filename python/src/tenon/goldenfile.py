@@ -41,7 +41,8 @@ class Golden:
     def rows(self, X: Any, answers: Any) -> tuple[dict[str, Array], dict[str, Array], str]:
         """More rows with the pipeline's answers (a dict by output, or columns as `Client.predict` has them), alike."""
         if isinstance(X, pd.DataFrame):
-            columns = {str(c): wire.column(X[c]) for c in X.columns}
+            known = {i["name"] for i in self._inputs}
+            columns = {str(c): wire.column(X[c]) for c in X.columns if str(c) in known}
         else:
             columns = {self._inputs[0]["name"]: wire.column(np.asarray(X))}
         lacking = [i["name"] for i in self._inputs if i["name"] not in columns]
