@@ -33,6 +33,8 @@ const (
 	Unloadable         Code = "unloadable"           // the deployed version could not be loaded
 	StaleExpected      Code = "stale-expected"       // somebody else changed it first
 	VersionInUse       Code = "version-in-use"       // deployed or aliased, so it cannot be deleted
+
+	SignatureIncompatible Code = "signature-incompatible" // it breaks the callers of the stable version; see errors[]
 )
 
 // Codes of uploads.
