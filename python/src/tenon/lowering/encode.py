@@ -26,7 +26,7 @@ from tenon.lowering.rules import lowers
 def one_hot(fitted: OneHotEncoder, columns: Columns, g: Graph) -> Columns:
     """A row of zeros and ones for each column's category."""
     encoded = _encode(fitted, columns, g, [int(n) for n in fitted._n_features_outs])
-    return replace(encoded, sparse=bool(fitted.sparse_output))
+    return replace(encoded, sparse="csr" if fitted.sparse_output else "")
 
 
 @lowers(OrdinalEncoder)
@@ -148,8 +148,8 @@ def _text_key(category: Any, column: Column) -> str:
     if isinstance(category, str):
         return category
     gap = "none" if category is None else "na" if category is pd.NA else "nan"
-    # A gap of another kind than the column's never arrives; any other private-use text stands for it.
-    return SENTINEL if gap == column.absent else "\ue002" + gap
+    # A gap of another kind than the column's never arrives, nor does text with U+0000.
+    return SENTINEL if gap == column.absent else "\x00" + gap
 
 
 def _novel(categories: Array) -> Any:
