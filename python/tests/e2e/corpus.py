@@ -268,6 +268,11 @@ def private_use(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
     return X, y
 
 
+def odd_labels(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    X, y = numbers(rows)
+    return X, np.array(["", "\ue001", "\ue000"], dtype=object)[y]
+
+
 def pixels(rows: int) -> tuple[np.ndarray, np.ndarray]:
     X, y = load_digits(return_X_y=True)
     again = np.arange(rows) % len(X)
@@ -491,6 +496,7 @@ case("single-precision", single, lambda: scaled(LogisticRegression(max_iter=500)
 case("single-precision-of-numbers", single_amount, lambda: scaled(Ridge()))
 case("single-precision-forest", single, lambda: make_pipeline(MinMaxScaler(), forest()))
 case("five-hundred-columns", wide, lambda: scaled(LogisticRegression()))
+case("odd-labels", odd_labels, lambda: scaled(LogisticRegression(max_iter=500)))
 case("odd-names", odd_names, lambda: make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=500)))
 case(
     "long-ids",
