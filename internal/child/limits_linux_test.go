@@ -34,7 +34,7 @@ func limited(limits string) {
 		os.Exit(1)
 	}
 	fmt.Println(data.Cur)
-	for seconds > 0 {
+	for start := time.Now(); seconds > 0 && time.Since(start) < time.Minute; {
 	}
 }
 
