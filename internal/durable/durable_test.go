@@ -212,7 +212,7 @@ func TestLockOfARemovedFileIsGone(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(f); !errors.Is(err, ErrGone) {
+	if err := flock(f, syscall.LOCK_EX); !errors.Is(err, ErrGone) {
 		t.Errorf("%v, want ErrGone", err)
 	}
 }
