@@ -94,6 +94,11 @@ type Deployment struct {
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`
 	RequestID string    `json:"request_id,omitempty"`
+
+	// Replayed is set in the server where the change was made before, by a
+	// request with the same Idempotency-Key; the header Idempotent-Replayed
+	// tells the client.
+	Replayed bool `json:"-"`
 }
 
 // Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.

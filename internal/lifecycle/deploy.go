@@ -16,25 +16,34 @@ import (
 // longer the current deployment), unprocessable (it cannot be loaded, or a
 // later examination failed).
 func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
-	st, err := m.store.State(model)
-	if err != nil {
-		return wire.Deployment{}, err
-	}
-	return m.deploy(ctx, st, registry.NewDeployment{
-		Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation,
-	}, by)
+	by = asked(by, "deploy", d)
+	return once(ctx, m, model, by, func() (wire.Deployment, error) {
+		st, err := m.store.State(model)
+		if err != nil {
+			return wire.Deployment{}, err
+		}
+		return m.deploy(ctx, st, registry.NewDeployment{
+			Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation,
+		}, by)
+	}, deployedBefore)
+}
+
+func deployedBefore(again *registry.Repeated) wire.Deployment {
+	d := again.Deployment()
+	out := deployment(again.Record.Model, &d)
+	out.Replayed = true
+	return out
 }
 
 // Rollback deploys the stable version of the deployment before this one, or
 // the version that the request names; again, it comes back. The version is
 // still loaded, so nothing is read but the record written.
 func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
+	by = asked(by, "rollback", r)
+	return once(ctx, m, model, by, func() (wire.Deployment, error) { return m.rollback(ctx, model, r, by) }, deployedBefore)
+}
+
+func (m *Manager) rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
 	st, err := m.store.State(model)
 	if err != nil {
 		return wire.Deployment{}, err
@@ -129,20 +138,28 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 	if err := ref.CheckAlias(alias); err != nil {
 		return wire.Alias{}, err // before a version is loaded for it
 	}
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
+	done := wire.Alias{Model: model, Alias: alias, Version: a.Version}
+	by = asked(by, "alias", []any{alias, a})
+	return once(ctx, m, model, by, func() (wire.Alias, error) {
+		return done, m.setAlias(ctx, model, alias, a, by)
+	}, func(*registry.Repeated) wire.Alias {
+		done.Replayed = true
+		return done
+	})
+}
+
+func (m *Manager) setAlias(ctx context.Context, model, alias string, a wire.SetAlias, by Stamp) error {
 	st, err := m.store.State(model)
 	if err != nil {
-		return wire.Alias{}, err
+		return err
 	}
 	var fresh *host.Version
 	if a.Version > 0 {
 		if err := deployable(st, a.Version); err != nil {
-			return wire.Alias{}, err
+			return err
 		}
 		if fresh, err = m.prepare(ctx, st, a.Version, isolationOf(st, a.Version)); err != nil {
-			return wire.Alias{}, err
+			return err
 		}
 	}
 	err = m.store.SetAlias(ctx, model, alias, a.Version, a.Expected, by)
@@ -153,12 +170,12 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 		if fresh != nil {
 			fresh.Drop()
 		}
-		return wire.Alias{}, err
+		return err
 	}
 	m.route(ctx, st, fresh)
 	m.examineLive(st, a.Version)
 	m.log.Info("an alias was set", "model", model, "alias", alias, "version", a.Version, "actor", by.Actor, "request_id", by.RequestID)
-	return wire.Alias{Model: model, Alias: alias, Version: a.Version}, nil
+	return nil
 }
 
 func deployment(model string, d *registry.Deployment) wire.Deployment {
