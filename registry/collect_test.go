@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
@@ -248,7 +249,7 @@ func TestCollectRemovesNothingWhereItCannotKnow(t *testing.T) {
 func TestCollectKeepsWhatANewerReleaseNames(t *testing.T) {
 	s, root := littered(t, Options{})
 	digest := digestPrefix + hexSum("old")
-	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1, Other: map[string]json.RawMessage{"divergence": json.RawMessage(`"` + digest + `"`)}}, by)
+	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1), Other: map[string]json.RawMessage{"divergence": json.RawMessage(`"` + digest + `"`)}}, by)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
@@ -34,7 +35,7 @@ func TestAKeyIsUsedOnce(t *testing.T) {
 		do   func(s *Store, by Stamp) error
 	}{
 		{"deploy", func(s *Store, by Stamp) error {
-			_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, by)
+			_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, by)
 			return err
 		}},
 		{"alias", func(s *Store, by Stamp) error { return s.SetAlias(t.Context(), "iris", "best", 1, nil, by) }},
@@ -113,7 +114,7 @@ func TestRetriesAtOnceMakeOneRecord(t *testing.T) {
 	for _, s := range []*Store{open(t, root), open(t, root)} {
 		for range cap(done) / 2 {
 			wg.Go(func() {
-				_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, keyed)
+				_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, keyed)
 				done <- err
 			})
 		}
@@ -145,11 +146,11 @@ func TestARetryAfterAnyFailureMakesOneRecord(t *testing.T) {
 		}
 		pushed(t, s, "iris", "a")
 		r.arm((n + 3) / 4)
-		_, err = s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, keyed)
+		_, err = s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, keyed)
 		reached := err != nil || len(r.calls) >= r.fail
 		calls := slices.Clone(r.calls)
 		r.arm(0)
-		if _, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, keyed); err != nil {
+		if _, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, keyed); err != nil {
 			if record := repeats(t, err); record.Seq != 2 {
 				t.Errorf("%+v", record)
 			}
@@ -176,11 +177,11 @@ func TestARetrySettlesAnUnclearOutcome(t *testing.T) {
 		return do()
 	}}
 	for range 2 { // the retry, too, says nothing before the record would last
-		_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, keyed)
+		_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, keyed)
 		wantFault(t, err, fault.StorageFailed)
 	}
 	bad = false
-	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, keyed)
+	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, keyed)
 	if r := repeats(t, err); r.Seq != 2 {
 		t.Errorf("%+v", r)
 	}

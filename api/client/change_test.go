@@ -52,7 +52,7 @@ func TestAChangeIsSentAgain(t *testing.T) {
 		fails    bool
 	}{{0, false, 1, false}, {1, false, 2, false}, {2, true, 3, false}, {3, false, 3, true}, {3, true, 3, true}} {
 		u := &unreliable{failures: test.failures, halfway: test.halfway}
-		d, err := answering(t, u.ServeHTTP).Deploy(t.Context(), "iris", wire.Deploy{Stable: 3})
+		d, err := answering(t, u.ServeHTTP).Deploy(t.Context(), "iris", wire.Deploy{Traffic: wire.Stable(3)})
 		if (err != nil) != test.fails || err == nil && d.Number != 4 {
 			t.Errorf("%+v: %+v, %v", test, d, err)
 		}

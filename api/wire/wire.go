@@ -110,6 +110,7 @@ type Version struct {
 	Actor       string            `json:"actor"`
 	RequestID   string            `json:"request_id,omitempty"`
 	Stable      bool              `json:"stable"`
+	Role        string            `json:"role,omitempty"` // stable, canary or shadow of the deployment in force
 	Loaded      bool              `json:"loaded"`
 	Deleted     bool              `json:"deleted,omitempty"`
 	Problem     string            `json:"problem,omitempty"` // why it is not loaded although it should be

@@ -83,7 +83,7 @@ func (a *app) push(c *cobra.Command, file string, o pushOptions) error {
 	}
 	result := pushed{Published: version}
 	if o.deploy {
-		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Stable: version.Version, Reason: o.reason})
+		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Traffic: wire.Stable(version.Version), Reason: o.reason})
 		if err != nil {
 			return fmt.Errorf("%s/%d was registered, but not deployed: %w", version.Model, version.Version, err)
 		}

@@ -57,7 +57,7 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 	return a.print(shown{model, versions.Versions}, func() {
 		fmt.Fprintf(a.out, "%s: %s\n", model.Name, modelState(model))
 		if d := model.Deployment; d != nil {
-			fmt.Fprintf(a.out, "deployment %d: stable %d, by %s at %s%s\n", d.Number, d.Stable, d.Actor, when(d.Created), because(d.Reason))
+			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
 		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
@@ -87,8 +87,8 @@ func versionState(v wire.Version) string {
 	switch {
 	case v.Problem != "":
 		return "unloadable"
-	case v.Stable:
-		return "stable"
+	case v.Role != "":
+		return v.Role
 	case v.Loaded:
 		return "loaded"
 	default:

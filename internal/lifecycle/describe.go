@@ -166,12 +166,24 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 		out.Isolation, out.IsolationReason = string(live.Placed.Isolation), live.Placed.Reason
 	}
 	if d := st.Current(); d != nil {
-		out.Stable = d.Stable == v.Number
+		out.Stable, out.Role = d.Stable == v.Number, roleOf(&d.Traffic, v.Number)
 	}
 	if routes := m.host.Routes(st.Name); routes != nil && routes.Failed[v.Number] != nil {
 		out.Problem = sentence(routes.Failed[v.Number])
 	}
 	return out
+}
+
+func roleOf(t *wire.Traffic, n int) string {
+	switch {
+	case n == t.Stable:
+		return "stable"
+	case n == t.Shadow:
+		return "shadow"
+	case t.Has(n):
+		return "canary"
+	}
+	return ""
 }
 
 // Deployments lists a model's deployments, newest first.
