@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, T
 
 from tenon.bundlefile import Bundle, as_tar, open_bundle, path_of
 from tenon.errors import TenonError
-from tenon.http import ask, client, refused
+from tenon.http import ask, change, client, refused
 from tenon.names import bad_name, is_model_name
 from tenon.report import Report
 
@@ -83,7 +83,7 @@ def push(
             f"{str(http.base_url).rstrip('/')}{answer['report']}" if answer.get("report") else None,
         )
         if deploy:
-            ask(
+            change(
                 http,
                 "POST",
                 f"/v1/models/{version.model}/deployments",
