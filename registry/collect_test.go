@@ -326,6 +326,7 @@ func TestCollectFailsAnywhere(t *testing.T) {
 		{with: syscall.EIO, dead: true, after: true},
 	} {
 		t.Run(fmt.Sprintf("after=%v dead=%v", r.after, r.dead), func(t *testing.T) {
+			t.Parallel()
 			for n := 1; collectFailing(t, original, r, n); n++ {
 			}
 			if len(r.calls) < 25 {

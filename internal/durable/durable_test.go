@@ -294,3 +294,39 @@ func list(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+// Shares go together; the whole lock goes with nothing.
+func TestSharedLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var d *Disk
+	held := func(want bool) {
+		t.Helper()
+		if got, err := Locked(path); got != want || err != nil {
+			t.Errorf("locked: %v, %v, want %v", got, err, want)
+		}
+	}
+	held(false) // and is not made
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("a look made the file")
+	}
+	one, err1 := d.TryShare(path)
+	two, err2 := d.TryShare(path)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if _, err := d.TryLock(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v, want ErrLocked", err)
+	}
+	one.Unlock()
+	two.Unlock()
+	whole, err := d.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held(true)
+	if _, err := d.TryShare(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v, want ErrLocked", err)
+	}
+	whole.Unlock()
+	held(false)
+}
