@@ -104,6 +104,11 @@ type Deployment struct {
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`
 	RequestID string    `json:"request_id,omitempty"`
+
+	// Replayed is set in the server where the change was made before, by a
+	// request with the same Idempotency-Key; the header Idempotent-Replayed
+	// tells the client.
+	Replayed bool `json:"-"`
 }
 
 // Trial says how a canary is doing on this server.

@@ -146,6 +146,8 @@ type Published struct {
 	Loosened string `json:"loosened,omitempty"` // what it was held to, where that is less than the defaults
 	Report   string `json:"report,omitempty"`   // its path; none for a version that was not examined
 	Existing bool   `json:"existing,omitempty"`
+
+	Replayed bool `json:"-"` // as of a Deployment
 }
 
 // Ready is the answer of GET /readyz.
@@ -203,7 +205,24 @@ type Alias struct {
 	Model   string `json:"model"`
 	Alias   string `json:"alias"`
 	Version int    `json:"version"`
+
+	Replayed bool `json:"-"` // as of a Deployment
 }
+
+// Deleted is the answer to DELETE of a version.
+type Deleted struct {
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+	Reason  string `json:"reason,omitempty"`
+
+	Replayed bool `json:"-"` // as of a Deployment
+}
+
+// The headers of a change that happens once, however often it is sent.
+const (
+	IdempotencyKey     = "Idempotency-Key"
+	IdempotentReplayed = "Idempotent-Replayed"
+)
 
 // Log is the answer of GET /v1/models/{name}/log, oldest first: the records of
 // the registry as they are stored.

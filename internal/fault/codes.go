@@ -17,6 +17,8 @@ const (
 	MediaType        Code = "unsupported-media"  // a Content-Type or Content-Encoding we do not read
 	RouteNotFound    Code = "route-not-found"    // no such route
 	MethodNotAllowed Code = "method-not-allowed" // the route exists, the method does not
+
+	IdempotencyKeyReused Code = "idempotency-key-reused" // the key came with another request before
 )
 
 // Codes of models and versions.
