@@ -68,14 +68,18 @@ type VersionAdded struct {
 	// With is what the verdict was found with: the engine, its version and the
 	// processor, in words. Releases before it wrote none.
 	With string `json:"with,omitempty"`
+	// Loosened is, in words, what the answers were held to where that is less
+	// than the defaults.
+	Loosened string `json:"loosened,omitempty"`
 }
 
 // Examined is what a record of kind examined says: a later verdict.
 type Examined struct {
-	Version int    `json:"version"`
-	Parity  Parity `json:"parity"`
-	Report  string `json:"report"`
-	With    string `json:"with,omitempty"`
+	Version  int    `json:"version"`
+	Parity   Parity `json:"parity"`
+	Report   string `json:"report"`
+	With     string `json:"with,omitempty"`
+	Loosened string `json:"loosened,omitempty"`
 }
 
 // AliasSet is what a record of kind alias says. Version 0 removes the alias.

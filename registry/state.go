@@ -41,6 +41,7 @@ type Version struct {
 	Parity    Parity // of the last examination
 	Report    string // digest of that examination's report, "" where there is none
 	With      string // engine and processor of that examination, "" where that is not known
+	Loosened  string // what that examination held the answers to, "" for the defaults
 	Created   time.Time
 	Actor     string
 	RequestID string
@@ -189,6 +190,7 @@ func (st *State) apply(r Record) error {
 	case r.Kind == KindExamined && r.Examined != nil:
 		return st.change(r.Examined.Version, func(v *Version) {
 			v.Parity, v.Report, v.With = r.Examined.Parity, r.Examined.Report, r.Examined.With
+			v.Loosened = r.Examined.Loosened
 		})
 	case r.Kind == KindAlias && r.Alias != nil:
 		return st.setAlias(*r.Alias)
@@ -257,7 +259,7 @@ func (st *State) setAlias(a AliasSet) error {
 func versionOf(r Record) Version {
 	return Version{
 		Model: r.Model, Number: r.Version.Version, Digest: r.Version.Digest, Size: r.Version.Size,
-		Parity: r.Version.Parity, Report: r.Version.Report, With: r.Version.With,
+		Parity: r.Version.Parity, Report: r.Version.Report, With: r.Version.With, Loosened: r.Version.Loosened,
 		Created: r.Time, Actor: r.Actor, RequestID: r.RequestID,
 	}
 }

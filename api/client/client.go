@@ -52,12 +52,27 @@ func (p *Problem) Error() string {
 	var out strings.Builder
 	out.WriteString(p.Detail)
 	for _, f := range p.Errors {
-		fmt.Fprintf(&out, "\n  %s: %s", f.Path, f.Detail)
+		fmt.Fprintf(&out, "\n  %s%s: %s", p.sign(f), f.Path, f.Detail)
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
 		fmt.Fprintf(&out, "\n  (request %s)", p.RequestID)
 	}
 	return out.String()
+}
+
+// sign marks a change of a signature as a diff does: what is gone, what is
+// new, what is another. Other findings have none.
+func (p *Problem) sign(f wire.Finding) string {
+	switch {
+	case p.Code != "signature-incompatible":
+		return ""
+	case f.Code == "removed":
+		return "- "
+	case f.Code == "added":
+		return "+ "
+	default:
+		return "~ "
+	}
 }
 
 // Deploy puts a version into traffic.
@@ -131,6 +146,11 @@ func (c *Client) Report(ctx context.Context, model string, n int) (out wire.Repo
 // know.
 func (c *Client) RawReport(ctx context.Context, model string, n int) (out json.RawMessage, err error) {
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
+}
+
+// Divergence tells how far a version's answers are from the stable version's.
+func (c *Client) Divergence(ctx context.Context, model string, n int) (out wire.Divergence, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/divergence", &out)
 }
 
 // Log returns the records of all that was done to a model, oldest first.

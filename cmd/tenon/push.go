@@ -109,7 +109,7 @@ func (a *app) tellPushed(p pushed) {
 	if p.Deployment != nil {
 		what += " and takes the traffic"
 	}
-	fmt.Fprintf(a.out, "%s/%d %s (parity: %s, %s)\n", p.Model, p.Version, what, p.Parity, shortDigest(p.Digest))
+	fmt.Fprintf(a.out, "%s/%d %s (parity: %s, %s)\n", p.Model, p.Version, what, verdict(p.Parity, p.Loosened), shortDigest(p.Digest))
 	if p.Deployment == nil {
 		fmt.Fprintf(a.out, "put it live with: tenon deploy %s/%d\n", p.Model, p.Version)
 	}

@@ -59,6 +59,9 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 		if d := model.Deployment; d != nil {
 			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
 		}
+		if t := model.Trial; t != nil {
+			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
+		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
 		fmt.Fprintln(a.out)
@@ -77,7 +80,7 @@ func (a *app) tellVersions(versions []wire.Version) {
 	var rows [][]string
 	for _, v := range versions {
 		rows = append(rows, []string{
-			fmt.Sprint(v.Version), versionState(v), v.Parity, megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
+			fmt.Sprint(v.Version), versionState(v), verdict(v.Parity, v.Loosened), megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
 		})
 	}
 	table(a.out, "VERSION STATE PARITY SIZE CREATED BY DIGEST", rows)
@@ -115,7 +118,7 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 			fmt.Fprintf(a.out, "problem:   %s\n", v.Problem)
 		}
 		fmt.Fprintf(a.out, "parity:    %s\ndigest:    %s\nsize:      %s\ncreated:   %s by %s\n",
-			v.Parity, v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
+			verdict(v.Parity, v.Loosened), v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
@@ -168,6 +171,9 @@ func (a *app) tellSignature(s *wire.Signature) {
 			note = strings.TrimPrefix(note+", only "+listed(in.Domain), ", ")
 		}
 		rows = append(rows, []string{in.Name, typed(in), "input", orDash(note)})
+	}
+	for _, name := range s.Unused {
+		rows = append(rows, []string{name, "-", "unused", "may be left out, any value is passed over"})
 	}
 	for _, out := range s.Outputs {
 		rows = append(rows, []string{out.Name, typed(out), out.Kind, orDash(listed(out.Classes))})

@@ -13,8 +13,8 @@ import (
 // Deploy puts versions into traffic: they are loaded and warmed, the deployment
 // is recorded, and then one pointer is swapped. Requests that run end on the
 // version they began with. The faults: invalid (the versions do not go
-// together), not found, conflict (expected is no longer the current deployment),
-// unprocessable (one cannot be loaded, or a later examination of it failed).
+// together), not found, conflict (expected is no longer the current deployment,
+// or a version breaks callers and is not forced), unprocessable (one cannot be loaded, or a later examination of it failed).
 func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
 	by = asked(by, "deploy", d)
 	return once(ctx, m, model, by, func() (wire.Deployment, error) { return m.deployAsked(ctx, model, d, by) }, deployedBefore)
@@ -40,10 +40,11 @@ func (m *Manager) deployAsked(ctx context.Context, model string, d wire.Deploy, 
 		}
 		d.Stable = now.Stable
 	}
-	if err := checkTraffic(&d.Traffic); err != nil {
+	if err := m.checkTraffic(&d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
-	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by)
+	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by,
+		m.keepsCallers(d.Force))
 }
 
 // Rollback ends the canary that is on trial. Where none is, it deploys the
@@ -85,14 +86,23 @@ func withoutCanary(t wire.Traffic) wire.Traffic {
 	return t
 }
 
-// deploy is the way of all changes of traffic; the caller holds the model's lock.
-func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp) (wire.Deployment, error) {
+// deploy is the way of all changes of traffic; the caller holds the model's
+// lock. A way back has nothing to be accepted: it must always be open.
+func (m *Manager) deploy(
+	ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp, accepted ...acceptance,
+) (wire.Deployment, error) {
 	if err := deployableAll(st, &d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
 	fresh, err := m.prepareAll(ctx, st, &d.Traffic)
 	if err != nil {
 		return wire.Deployment{}, err
+	}
+	for _, accept := range accepted {
+		if err := accept(ctx, st, &d, fresh); err != nil {
+			drop(fresh)
+			return wire.Deployment{}, err
+		}
 	}
 	done, err := m.store.Deploy(ctx, st.Name, d, by)
 	if err == nil {

@@ -146,6 +146,11 @@ def _or_error(made: Callable[[], Input]) -> Input | ExportError:
         return e
 
 
+def column_names(frame: Frame) -> tuple[str, ...]:
+    """The names of a DataFrame's columns; of an array none."""
+    return () if isinstance(frame, np.ndarray) else tuple(map(str, frame.columns))
+
+
 def feeds(inputs: Sequence[Input], frame: Rows) -> dict[str, Array]:
     """One tensor per graph input, of shape [N, 1] or [N, k], from rows of the frame."""
     if isinstance(frame, np.ndarray):
@@ -198,12 +203,18 @@ def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
     unseen = [n for n in names if not _is_unicode(n) or _CONTROL.search(n) or len(n.encode()) > LONGEST_NAME]
     said = [f"{what} has two columns called {n!r}: rename one, since requests name columns" for n in twice]
     said += [
-        f"{what} has the column name {n[:64]!r}, with control characters or over {LONGEST_NAME} bytes: rename it"
+        f"{what} has the column name {n[:64]!r}, with control characters, lone surrogates or over "
+        f"{LONGEST_NAME} bytes: rename it"
         for n in unseen
     ]
     if "" in names:
         said.append(f"{what} has a column whose name is empty: name it, since requests name columns")
     return said
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a signature may hold the name: some text that is Unicode, without control characters."""
+    return bool(name) and _is_unicode(name) and not _CONTROL.search(name)
 
 
 def _is_unicode(text: str) -> bool:
