@@ -16,7 +16,7 @@ func changes(t *testing.T) []struct{ name, method, path, body, other, media stri
 	const model = "/v1/models/bare"
 	return []struct{ name, method, path, body, other, media string }{
 		{"deploy", "POST", model + "/deployments", `{"stable":1}`, `{"stable":2}`, "application/json"},
-		{"deploy again", "POST", model + "/deployments", ` {"reason":"why", "stable":2 } `, `{"stable":2}`, "application/json"},
+		{"deploy again", "POST", model + "/deployments", ` {"reason":"why", "force":true, "stable":2 } `, `{"stable":2}`, "application/json"},
 		{"rollback", "POST", model + "/rollback", ``, `{"to":2}`, "application/json"},
 		{"alias", "PUT", model + "/aliases/best", `{"version":2}`, `{"version":1}`, "application/json"},
 		{"alias removed", "DELETE", model + "/aliases/best", ``, ``, ""},
