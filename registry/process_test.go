@@ -30,13 +30,15 @@ func TestMain(m *testing.M) {
 		killedChild(os.Args[1], os.Args[2])
 	case "writer":
 		writerChild(os.Args[1], os.Args[2])
+	case "turn":
+		turnChild(os.Args[1], os.Args[2] == "syncing")
 	}
 }
 
 func child(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), childVar+"="+role)
+	cmd.Env = append(os.Environ(), childVar+"="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	return cmd
 }
