@@ -46,8 +46,10 @@ class Served:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def deploy(self, model: str, version: int) -> dict[str, Any]:
-        answer = self.http.post(f"/v1/models/{model}/deployments", json={"stable": version})
+    def deploy(self, model: str, version: int, isolation: str = "") -> dict[str, Any]:
+        """Puts a version into traffic; without an isolation, that of the server's settings."""
+        body = {"stable": version, **({"isolation": isolation} if isolation else {})}
+        answer = self.http.post(f"/v1/models/{model}/deployments", json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
