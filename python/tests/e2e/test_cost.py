@@ -28,10 +28,10 @@ RISE = 1e6
 """Bytes for every 100 cycles, by the line through what is measured after so many: the long form."""
 
 
-def forest() -> Case:
+def forest(trees: int = 100) -> Case:
     X, y = make_regression(3000, 10, noise=5, random_state=0)
     model = make_pipeline(
-        StandardScaler(), RandomForestRegressor(100, min_samples_leaf=3, n_jobs=2, random_state=0)
+        StandardScaler(), RandomForestRegressor(trees, min_samples_leaf=3, n_jobs=2, random_state=0)
     )
     return Case(model.fit(X[:2000], y[:2000]), X[:2000], X[2000:])
 
@@ -60,9 +60,9 @@ def test_an_examination_of_a_thousand_rows_of_a_forest(server: Served, tmp_path:
 
 @pytest.fixture(scope="module")
 def cycled(server: Served, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model with three versions, of fewer rows, which make no difference to what is loaded."""
-    folder, case = tmp_path_factory.mktemp("cycled"), forest()
-    case.hold = case.hold[:100]
+    """A model with three versions."""
+    folder, case = tmp_path_factory.mktemp("cycled"), forest(20)
+    case.hold = case.hold[:100]  # rows make no difference to what is loaded
     for n in range(3):
         tenon.push(exported(case, "cycled", folder / f"{n}.tenon"), server=server.url)
     return "cycled"

@@ -23,7 +23,7 @@ from disk import Disk
 from load import Connection
 from processes import children, gone, needs_proc
 from serving import BINARY, LONG, ROOT
-from serving import tenon as command
+from serving import tenon as tenon_command
 from sklearn.linear_model import LinearRegression
 
 import tenon
@@ -267,7 +267,7 @@ class Trial:
         return len(list(self._record(0).parent.glob("0*.json")))
 
     def _verify(self) -> None:
-        verified = command("verify", "--registry", self._machine.registry)
+        verified = tenon_command("verify", "--registry", self._machine.registry)
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
     def report(self, what: str, many: int) -> None:

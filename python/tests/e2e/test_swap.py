@@ -12,6 +12,7 @@ import pytest
 from examples import exported, line
 from load import Connection, Load, questions, told
 from serving import LONG, Served
+from serving import tenon as tenon_command
 
 import tenon
 
@@ -132,3 +133,14 @@ def test_the_versions_say_what_they_said_before(server: Served, truth: dict[int,
             f"/v1/models/line/versions/{version}/predict", json={"inputs": line(0).hold.to_dict("list")}
         )
         assert np.allclose(answer.json()["outputs"]["prediction"], truth[version], rtol=1e-9, atol=1e-9)
+
+
+def test_where_a_version_runs_is_shown(server: Served, truth: dict[int, np.ndarray]) -> None:
+    assert set(truth) == {1, 2, 3}
+    for isolation in ("process", "shared"):
+        server.deploy("line", 1, isolation)
+        shown = tenon_command("show", "line/1", server=server)
+        assert f"\nisolation: {isolation} (the deployment says so)\n" in shown.stdout, shown
+    server.deploy("line", 1)
+    shown = tenon_command("show", "line/1", server=server)
+    assert "\nisolation: shared (" in shown.stdout, shown
