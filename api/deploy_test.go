@@ -21,7 +21,9 @@ func TestCompetingDeploys(t *testing.T) {
 	failures := make([]error, callers)
 	var group sync.WaitGroup
 	for i := range callers {
-		group.Go(func() { _, failures[i] = r.Deploy(t.Context(), "bare", wire.Deploy{Stable: 1, Expected: &none}) })
+		group.Go(func() {
+			_, failures[i] = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(1), Expected: &none})
+		})
 	}
 	group.Wait()
 	won := 0
@@ -53,7 +55,7 @@ func TestReplacement(t *testing.T) {
 		if v.Version != i+1 {
 			t.Fatalf("%+v", v)
 		}
-		_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Stable: v.Version})
+		_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(v.Version)})
 		must(t, err)
 	}
 	a := r.send("POST", "/v1/models/bare/predict", `{"instances":[[1,2,3,4]]}`)

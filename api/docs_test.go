@@ -281,15 +281,18 @@ func TestMetricsAreDocumented(t *testing.T) {
 // TestMembersAreDocumented holds the pages' tables to the JSON types.
 func TestMembersAreDocumented(t *testing.T) {
 	for heading, types := range map[string][]any{
-		"Examination": {wire.Report{}, wire.OutputReport{}, wire.ToleranceUsed{}, wire.RowReport{}},
+		"Examination": {wire.Report{}, wire.OutputReport{}, wire.MadeUp{}, wire.ToleranceUsed{}, wire.RowReport{}},
 		"Operations":  {wire.Operation{}},
-		"Deploy":      {wire.Deploy{}},
+		"Deploy":      {wire.Deploy{}, wire.Traffic{}, wire.Canary{}, wire.Limits{}, wire.Capture{}},
 		"Roll back":   {wire.Rollback{}},
 		"Aliases":     {wire.SetAlias{}},
 	} {
 		text := section(t, heading)
 		for _, v := range types {
 			for field := range reflect.TypeOf(v).Fields() {
+				if field.Anonymous {
+					continue // its own type is in the list
+				}
 				member, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 				if !strings.Contains(text, "`"+member+"`") {
 					t.Errorf("docs/api.md says nothing of %s of a %T under %s", member, v, heading)

@@ -135,7 +135,7 @@ func TestOverridden(t *testing.T) {
 	if again := push(""); again.StatusCode != http.StatusOK || !bytes.Contains(again.body, []byte(`"parity":"overridden"`)) {
 		t.Errorf("pushed again: %d %s", again.StatusCode, again.body)
 	}
-	_, err := r.Deploy(t.Context(), "penguins", wire.Deploy{Stable: 1})
+	_, err := r.Deploy(t.Context(), "penguins", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	r.shows("penguins", 1, "overridden")
 	var report wire.Report
@@ -219,7 +219,7 @@ func stored(t testing.TB, store *registry.Store, model string, tarred []byte) {
 	v, err := store.AddVersion(t.Context(), model, in, registry.NewVersion{Parity: registry.ParityNotProven}, registry.Stamp{Actor: "ada"})
 	must(t, err)
 	must(t, in.Discard())
-	_, err = store.Deploy(t.Context(), model, registry.NewDeployment{Stable: v.Number}, registry.Stamp{Actor: "ada"})
+	_, err = store.Deploy(t.Context(), model, registry.NewDeployment{Traffic: wire.Stable(v.Number)}, registry.Stamp{Actor: "ada"})
 	must(t, err)
 }
 
@@ -293,7 +293,7 @@ func TestWarmUp(t *testing.T) {
 		t.Errorf("%d records, %+v, %d sessions", len(records), m, r.engine.Open())
 	}
 	off.Store(false)
-	_, err = r.Deploy(t.Context(), "penguins", wire.Deploy{Stable: 1})
+	_, err = r.Deploy(t.Context(), "penguins", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	r.shows("penguins", 1, "proven")
 }

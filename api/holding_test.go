@@ -76,7 +76,7 @@ func TestAnotherRuntime(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"live", "let-in"} {
-		_, err := first.Deploy(t.Context(), name, wire.Deploy{Stable: 1})
+		_, err := first.Deploy(t.Context(), name, wire.Deploy{Traffic: wire.Stable(1)})
 		must(t, err)
 	}
 	_, err := first.SetAlias(t.Context(), "aliased", "champion", wire.SetAlias{Version: 1})
@@ -107,14 +107,14 @@ func TestAnotherRuntime(t *testing.T) {
 	}
 	// What becomes live here is examined here.
 	other.engine.Compute = nil
-	_, err = other.Deploy(t.Context(), "idle", wire.Deploy{Stable: 1})
+	_, err = other.Deploy(t.Context(), "idle", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	waitFor(t, other, "idle")
 
 	back := elsewhere(t, first.root, "one", false)
 	waitFor(t, back, "live", "aliased", "idle")
 	back.shows("live", 1, "proven")
-	if _, err := back.Deploy(t.Context(), "live", wire.Deploy{Stable: 1}); err != nil {
+	if _, err := back.Deploy(t.Context(), "live", wire.Deploy{Traffic: wire.Stable(1)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -155,7 +155,7 @@ func probed(t *testing.T, change ...func(*setup)) (*rig, *faulty) {
 		if a.StatusCode != http.StatusCreated {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
-		_, err := r.Deploy(t.Context(), name, wire.Deploy{Stable: 1})
+		_, err := r.Deploy(t.Context(), name, wire.Deploy{Traffic: wire.Stable(1)})
 		must(t, err)
 	}
 	return r, f

@@ -207,7 +207,7 @@ func (r *rig) pushed(model string, tarred []byte) wire.Published {
 	r.t.Helper()
 	v, err := r.Push(r.t.Context(), model, client.Body{Reader: bytes.NewReader(tarred), Size: int64(len(tarred))})
 	must(r.t, err)
-	_, err = r.Deploy(r.t.Context(), model, wire.Deploy{Stable: v.Version})
+	_, err = r.Deploy(r.t.Context(), model, wire.Deploy{Traffic: wire.Stable(v.Version)})
 	must(r.t, err)
 	return v
 }

@@ -32,7 +32,7 @@ func TestRestart(t *testing.T) {
 		v, err := before.Push(t.Context(), name, bodyOf(identity(port{"x", float32Type, uint64(len(name))}), true))
 		must(t, err)
 		if name != "idle" {
-			_, err = before.Deploy(t.Context(), name, wire.Deploy{Stable: v.Version})
+			_, err = before.Deploy(t.Context(), name, wire.Deploy{Traffic: wire.Stable(v.Version)})
 			must(t, err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestResumeKeepsWhatServes(t *testing.T) {
 		s.root, s.sleeping = before.root, true
 		s.engine = &engine.Fake{Refuse: func(engine.Graph) error { loads++; return nil }}
 	})
-	_, err := after.Deploy(t.Context(), "penguins", wire.Deploy{Stable: 1})
+	_, err := after.Deploy(t.Context(), "penguins", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	must(t, after.manager.Resume(t.Context()))
 	if loads != 1 {

@@ -31,7 +31,7 @@ func (r *rig) versions(n int) {
 func (r *rig) deploys(list ...int) {
 	r.t.Helper()
 	for _, n := range list {
-		_, err := r.Deploy(r.t.Context(), "bare", wire.Deploy{Stable: n})
+		_, err := r.Deploy(r.t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(n)})
 		must(r.t, err)
 	}
 }
@@ -113,13 +113,13 @@ func TestRollback(t *testing.T) {
 func TestRollbackHandsOn(t *testing.T) {
 	r := serve(t)
 	r.versions(2)
-	other := map[string]json.RawMessage{"canary": json.RawMessage(`{"version":2,"share":0.1}`)}
-	_, err := r.other().Deploy(t.Context(), "bare", registry.NewDeployment{Stable: 1, Other: other}, registry.Stamp{Actor: "newer"})
+	other := map[string]json.RawMessage{"later": json.RawMessage(`{"version":2,"share":0.1}`)}
+	_, err := r.other().Deploy(t.Context(), "bare", registry.NewDeployment{Traffic: wire.Stable(1), Other: other}, registry.Stamp{Actor: "newer"})
 	must(t, err)
 	r.deploys(2)
 	r.back("")
 	st, err := r.other().State("bare")
-	if d := st.Current(); err != nil || d.Stable != 1 || string(d.Other["canary"]) != string(other["canary"]) {
+	if d := st.Current(); err != nil || d.Stable != 1 || string(d.Other["later"]) != string(other["later"]) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

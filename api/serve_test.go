@@ -33,7 +33,7 @@ func TestMainJob(t *testing.T) {
 	wantProblem(t, a, 409, "nothing-deployed")
 
 	none := 0
-	d, err := r.Deploy(t.Context(), "penguins", wire.Deploy{Stable: 1, Expected: &none, Reason: "first light"})
+	d, err := r.Deploy(t.Context(), "penguins", wire.Deploy{Traffic: wire.Stable(1), Expected: &none, Reason: "first light"})
 	must(t, err)
 	if d.Number != 2 || d.Stable != 1 || d.Reason != "first light" || d.Actor != "anonymous@127.0.0.1" || d.RequestID == "" {
 		t.Errorf("%+v", d)
@@ -168,7 +168,7 @@ func TestBareModel(t *testing.T) {
 	if again.Digest != v.Digest || !again.Existing || v.Parity != "not-proven" {
 		t.Errorf("%+v, then %+v", v, again)
 	}
-	_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Stable: 1})
+	_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	for body, want := range map[string]string{
 		`{"instances":[{"x":[1,2]},{"x":[3,null]}]}`: `"predictions":[{"x_out":[1,2]},{"x_out":[3,null]}]}`,
@@ -320,7 +320,7 @@ func TestWholeOutputs(t *testing.T) {
 	r := serve(t, func(s *setup) { s.engine = fake })
 	_, err := r.Push(t.Context(), "bare", bodyOf(bare(), true))
 	must(t, err)
-	_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Stable: 1})
+	_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(1)})
 	must(t, err)
 	if a := r.send("POST", "/v1/models/bare/predict", `{"inputs":{"x":[[1,2]]}}`); !strings.HasSuffix(string(a.body), `"outputs":{"x_out":[0,0,0]}}`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
 
@@ -96,7 +97,7 @@ func expectQuarantine(t *testing.T, root, says string) {
 	if !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "tenon verify") {
 		t.Errorf("%v does not say %q and what to do", err, says)
 	}
-	_, err = s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, by)
+	_, err = s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, by)
 	wantFault(t, err, fault.Quarantined)
 	_, _, err = s.ByDigest("iris", "sha256:x")
 	wantFault(t, err, fault.Quarantined)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
 )
@@ -14,14 +15,13 @@ import (
 // out, the last writer wins. Other is handed on from a deployment that a
 // rollback goes back to.
 type NewDeployment struct {
-	Stable    int
-	Reason    string
-	Expected  *int
-	Isolation string // in which process it runs; "": the server decides
-	Other     map[string]json.RawMessage
+	wire.Traffic
+	Reason   string
+	Expected *int
+	Other    map[string]json.RawMessage
 }
 
-// Deploy records which version serves. It loads and routes nothing; lifecycle
+// Deploy records which versions serve. It loads and routes nothing; lifecycle
 // has done the loading before and swaps afterwards. Faults: model-not-found,
 // version-not-found, stale-expected naming the current deployment,
 // quarantined, storage-failed.
@@ -30,19 +30,37 @@ func (s *Store) Deploy(ctx context.Context, name string, d NewDeployment, by Sta
 		return Deployment{}, err
 	}
 	r, err := s.commit(ctx, name, by, func(st *State) (*Record, error) {
-		if _, err := st.usable(d.Stable); err != nil {
+		if err := st.usableAll(d.Traffic); err != nil {
 			return nil, err
 		}
 		if err := expectDeployment(st, d.Expected); err != nil {
 			return nil, err
 		}
-		body := &DeploymentRecord{Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation, Other: d.Other}
+		body := &DeploymentRecord{knownDeployment{d.Traffic, d.Reason, d.Expected}, d.Other}
 		return &Record{Kind: KindDeployment, Deployment: body}, nil
 	})
 	if err != nil {
 		return Deployment{}, err
 	}
 	return deploymentOf(*r), nil
+}
+
+// usableAll checks that the versions of a deployment are there.
+func (st *State) usableAll(t wire.Traffic) error {
+	if _, err := st.usable(t.Stable); err != nil {
+		return err
+	}
+	if t.Canary != nil {
+		if _, err := st.usable(t.Canary.Version); err != nil {
+			return err
+		}
+	}
+	if t.Shadow != 0 {
+		if _, err := st.usable(t.Shadow); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func expectDeployment(st *State, expected *int) error {
@@ -108,7 +126,7 @@ func (s *Store) DeleteVersion(ctx context.Context, name string, n int, reason st
 		if _, err := st.usable(n); err != nil {
 			return nil, err
 		}
-		if d := st.Current(); d != nil && d.Stable == n {
+		if d := st.Current(); d != nil && d.Has(n) {
 			return nil, inUse("version %d of %s is deployed; deploy another one first", n, name)
 		}
 		var aliases []string

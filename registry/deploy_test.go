@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
 
@@ -15,8 +16,8 @@ func TestDeploy(t *testing.T) {
 	s := open(t, root)
 	pushed(t, s, "iris", "a")
 	pushed(t, s, "iris", "b")
-	canary := map[string]json.RawMessage{"canary": json.RawMessage(`{"version":1}`)}
-	d, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 2, Reason: "first", Expected: num(0), Other: canary}, by)
+	later := map[string]json.RawMessage{"later": json.RawMessage(`{"version":1}`)}
+	d, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(2), Reason: "first", Expected: num(0), Other: later}, by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	got := state(t, open(t, root), "iris").Current()
-	if got.Number != 3 || string(got.Other["canary"]) != `{"version":1}` {
+	if got.Number != 3 || string(got.Other["later"]) != `{"version":1}` {
 		t.Errorf("%+v", got)
 	}
 	if d := deployed(t, s, "iris", 1); d.Number != 4 {
@@ -45,12 +46,12 @@ func TestDeployRefusals(t *testing.T) {
 		d     NewDeployment
 		code  fault.Code
 	}{
-		{"no model", "none", NewDeployment{Stable: 1}, fault.ModelNotFound},
-		{"no version", "iris", NewDeployment{Stable: 3}, fault.VersionNotFound},
-		{"version zero", "iris", NewDeployment{Stable: 0}, fault.VersionNotFound},
-		{"deleted", "iris", NewDeployment{Stable: 2}, fault.VersionNotFound},
-		{"expected one", "iris", NewDeployment{Stable: 1, Expected: num(7)}, fault.StaleExpected},
-		{"long reason", "iris", NewDeployment{Stable: 1, Reason: strings.Repeat("x", maxRecord)}, fault.InvalidRequest},
+		{"no model", "none", NewDeployment{Traffic: wire.Stable(1)}, fault.ModelNotFound},
+		{"no version", "iris", NewDeployment{Traffic: wire.Stable(3)}, fault.VersionNotFound},
+		{"version zero", "iris", NewDeployment{Traffic: wire.Stable(0)}, fault.VersionNotFound},
+		{"deleted", "iris", NewDeployment{Traffic: wire.Stable(2)}, fault.VersionNotFound},
+		{"expected one", "iris", NewDeployment{Traffic: wire.Stable(1), Expected: num(7)}, fault.StaleExpected},
+		{"long reason", "iris", NewDeployment{Traffic: wire.Stable(1), Reason: strings.Repeat("x", maxRecord)}, fault.InvalidRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := s.Deploy(t.Context(), c.model, c.d, by)
@@ -67,12 +68,12 @@ func TestStaleExpectedNamesTheCurrent(t *testing.T) {
 	pushed(t, s, "iris", "a")
 	deployed(t, s, "iris", 1)
 	pushed(t, s, "iris", "b") // a record of another kind is no conflict
-	d, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 2, Expected: num(2)}, by)
+	d, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(2), Expected: num(2)}, by)
 	if err != nil || d.Number != 4 {
 		t.Fatalf("%+v %v", d, err)
 	}
 	for _, expected := range []int{0, 2, 9} {
-		_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1, Expected: num(expected)}, by)
+		_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1), Expected: num(expected)}, by)
 		wantFault(t, err, fault.StaleExpected)
 		if f := fault.As(err); f == nil || f.Kind != fault.Conflict || !strings.Contains(f.Detail, "number 4") {
 			t.Errorf("%v does not name deployment 4", err)

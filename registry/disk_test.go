@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
@@ -100,13 +101,13 @@ func play(s *Store) (acks, error) {
 		return a, err
 	}
 	a.version = v.Number
-	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Stable: v.Number}, by)
+	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(v.Number)}, by)
 	if err != nil {
 		return a, err
 	}
 	a.deployment = d.Number
 	// On disk a rollback is one more deployment, with its reason.
-	if d, err = s.Deploy(context.Background(), "iris", NewDeployment{Stable: v.Number, Reason: "rollback"}, by); err != nil {
+	if d, err = s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(v.Number), Reason: "rollback"}, by); err != nil {
 		return a, err
 	}
 	a.deployment = d.Number
@@ -236,7 +237,7 @@ func TestUnclearOutcomeSaysSo(t *testing.T) {
 		}
 		return do()
 	}}
-	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, by)
+	_, err := s.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, by)
 	wantFault(t, err, fault.StorageFailed)
 	if f := fault.As(err); f == nil || f.Detail != fault.As(unclear(nil)).Detail {
 		t.Errorf("%v does not say that it is unclear", err)

@@ -25,7 +25,7 @@
 //	dir, _ := in.View()                      // examine the bundle from here
 //	v, _ := store.AddVersion(ctx, "iris", in, registry.NewVersion{…}, by)
 //	dir, _ = store.View(v)                   // load the version from here
-//	d, _ := store.Deploy(ctx, "iris", registry.NewDeployment{Stable: v.Number}, by)
+//	d, _ := store.Deploy(ctx, "iris", registry.NewDeployment{Traffic: wire.Stable(v.Number)}, by)
 //
 // Several processes may have one registry open at a time. internal/lifecycle
 // and cmd call this package; everybody else learns of its content through

@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // A registry of every released format lies in testdata and is opened by every
@@ -126,10 +128,10 @@ func makeGolden(t *testing.T) {
 	}
 	add("iris", "a", NewVersion{Parity: ParityNotProven})
 	add("iris", "b", NewVersion{Parity: ParityProven, Report: []byte(`{"rows":1000}`)})
-	_, err = s.Deploy(ctx, "iris", NewDeployment{Stable: 1, Expected: num(0)}, by)
+	_, err = s.Deploy(ctx, "iris", NewDeployment{Traffic: wire.Stable(1), Expected: num(0)}, by)
 	must(err)
 	_, err = s.Deploy(ctx, "iris", NewDeployment{
-		Stable: 2, Reason: "better on the hold-out set", Expected: num(3), Other: rawNote,
+		Traffic: wire.Stable(2), Reason: "better on the hold-out set", Expected: num(3), Other: rawNote,
 	}, by)
 	must(err)
 	must(s.SetAlias(ctx, "iris", "champion", 1, nil, by))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
 
@@ -94,7 +95,7 @@ func pushed(t testing.TB, s *Store, name, seed string) Version {
 
 func deployed(t testing.TB, s *Store, name string, stable int) Deployment {
 	t.Helper()
-	d, err := s.Deploy(context.Background(), name, NewDeployment{Stable: stable}, by)
+	d, err := s.Deploy(context.Background(), name, NewDeployment{Traffic: wire.Stable(stable)}, by)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
@@ -76,12 +77,12 @@ func killedChild(root, n string) {
 		panic(err)
 	}
 	fmt.Println("version", v.Number)
-	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Stable: 1}, by)
+	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(1)}, by)
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println("deployment", d.Number)
-	d, err = s.Deploy(context.Background(), "iris", NewDeployment{Stable: 1, Reason: "rollback"}, by)
+	d, err = s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(1), Reason: "rollback"}, by)
 	if err != nil {
 		panic(err)
 	}
@@ -173,7 +174,7 @@ func deployExpecting(s *Store, version int) (ack, bool) {
 		if d := st.Current(); d != nil {
 			expected = d.Number
 		}
-		d, err := s.Deploy(context.Background(), "iris", NewDeployment{Stable: version, Expected: &expected}, by)
+		d, err := s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(version), Expected: &expected}, by)
 		if err == nil {
 			return ack{Number: d.Number, Expected: expected}, true
 		}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // maxRecord is the largest record in bytes. A record must stay one small
@@ -61,14 +63,18 @@ type VersionAdded struct {
 	// With is what the verdict was found with: the engine, its version and the
 	// processor, in words. Releases before it wrote none.
 	With string `json:"with,omitempty"`
+	// Loosened is, in words, what the answers were held to where that is less
+	// than the defaults.
+	Loosened string `json:"loosened,omitempty"`
 }
 
 // Examined is what a record of kind examined says: a later verdict.
 type Examined struct {
-	Version int    `json:"version"`
-	Parity  Parity `json:"parity"`
-	Report  string `json:"report"`
-	With    string `json:"with,omitempty"`
+	Version  int    `json:"version"`
+	Parity   Parity `json:"parity"`
+	Report   string `json:"report"`
+	With     string `json:"with,omitempty"`
+	Loosened string `json:"loosened,omitempty"`
 }
 
 // AliasSet is what a record of kind alias says. Version 0 removes the alias.
@@ -88,24 +94,19 @@ type Deleted struct {
 // members that this release does not know, so that a deployment copied by a
 // rollback loses none of them.
 type DeploymentRecord struct {
-	Stable   int
-	Reason   string
-	Expected *int
-	// Isolation says in which process the version runs; "": the server decides.
-	Isolation string
-	Other     map[string]json.RawMessage
+	knownDeployment
+	Other map[string]json.RawMessage
 }
 
 type knownDeployment struct {
-	Stable    int    `json:"stable"`
-	Reason    string `json:"reason"`
-	Expected  *int   `json:"expected,omitempty"`
-	Isolation string `json:"isolation,omitempty"`
+	wire.Traffic
+	Reason   string `json:"reason"`
+	Expected *int   `json:"expected,omitempty"`
 }
 
 // MarshalJSON writes the known members and the others beside them.
 func (d DeploymentRecord) MarshalJSON() ([]byte, error) {
-	known, err := json.Marshal(knownDeployment{d.Stable, d.Reason, d.Expected, d.Isolation})
+	known, err := json.Marshal(d.knownDeployment)
 	if err != nil || len(d.Other) == 0 {
 		return known, err
 	}
@@ -129,10 +130,10 @@ func (d *DeploymentRecord) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &other); err != nil {
 		return err
 	}
-	for _, name := range []string{"stable", "reason", "expected", "isolation"} {
+	for _, name := range []string{"stable", "canary", "shadow", "isolation", "limits", "capture", "reason", "expected"} {
 		delete(other, name)
 	}
-	*d = DeploymentRecord{known.Stable, known.Reason, known.Expected, known.Isolation, other}
+	*d = DeploymentRecord{known, other}
 	return nil
 }
 

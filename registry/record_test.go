@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
 
@@ -16,8 +17,14 @@ func sample() *Record {
 		Seq: 7, Kind: KindDeployment, Model: "iris", Prev: "sha256:" + strings.Repeat("0", 64),
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Actor: "ada <a&b>", RequestID: "r", Nonce: "n",
 		Deployment: &DeploymentRecord{
-			Stable: 3, Reason: "better", Expected: &six,
-			Other: map[string]json.RawMessage{"canary": json.RawMessage(`{"version":4,"percent":5}`)},
+			knownDeployment: knownDeployment{
+				Traffic: wire.Traffic{
+					Stable: 3, Canary: &wire.Canary{Version: 4, Steps: []int{1, 50}, Step: 1}, Shadow: 5, Isolation: "process",
+					Limits: &wire.Limits{MinRequests: &six}, Capture: &wire.Capture{Share: 0.1, Redact: []string{"name"}},
+				},
+				Reason: "better", Expected: &six,
+			},
+			Other: map[string]json.RawMessage{"mirror": json.RawMessage(`{"version":4,"percent":5}`)},
 		},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // Parity is the verdict of a version's last examination.
@@ -38,6 +40,7 @@ type Version struct {
 	Parity    Parity // of the last examination
 	Report    string // digest of that examination's report, "" where there is none
 	With      string // engine and processor of that examination, "" where that is not known
+	Loosened  string // what that examination held the answers to, "" for the defaults
 	Created   time.Time
 	Actor     string
 	RequestID string
@@ -49,10 +52,9 @@ type Version struct {
 
 // Deployment says which versions serve. Its number is that of its record.
 type Deployment struct {
-	Number    int
-	Stable    int
+	Number int
+	wire.Traffic
 	Reason    string
-	Isolation string // in which process the version runs; "": the server decides
 	Created   time.Time
 	Actor     string
 	RequestID string
@@ -84,11 +86,11 @@ func (st *State) Previous() *Deployment {
 	return nil
 }
 
-// DeploymentOf is the last deployment whose stable version is n, nil where it
-// never was.
+// DeploymentOf is the last deployment that gave version n traffic, or copies of
+// it; nil where none did.
 func (st *State) DeploymentOf(n int) *Deployment {
 	for i := len(st.Deployments) - 1; i >= 0; i-- {
-		if d := &st.Deployments[i]; d.Stable == n {
+		if d := &st.Deployments[i]; d.Has(n) {
 			return d
 		}
 	}
@@ -184,12 +186,12 @@ func (st *State) apply(r Record) error {
 	case r.Kind == KindExamined && r.Examined != nil:
 		return st.change(r.Examined.Version, func(v *Version) {
 			v.Parity, v.Report, v.With = r.Examined.Parity, r.Examined.Report, r.Examined.With
+			v.Loosened = r.Examined.Loosened
 		})
 	case r.Kind == KindAlias && r.Alias != nil:
 		return st.setAlias(*r.Alias)
 	case r.Kind == KindDeployment && r.Deployment != nil:
-		st.Deployments = append(st.Deployments, deploymentOf(r))
-		return st.change(r.Deployment.Stable, func(*Version) {})
+		return st.deploy(deploymentOf(r))
 	case r.Kind == KindDeleted && r.Deleted != nil:
 		return st.change(r.Deleted.Version, func(v *Version) { v.Deleted = true })
 	}
@@ -199,6 +201,27 @@ func (st *State) apply(r Record) error {
 	}
 	return fmt.Errorf("its kind %q is unknown to this release; "+
 		"if a newer tenon wrote it, use that release or a newer one", r.Kind)
+}
+
+// deploy refuses a deployment of versions that never were.
+func (st *State) deploy(d Deployment) error {
+	st.Deployments = append(st.Deployments, d)
+	versions := []int{d.Stable}
+	if c := d.Canary; c != nil {
+		if c.Step < 0 || c.Step >= len(c.Steps) {
+			return fmt.Errorf("its canary is at step %d of %d", c.Step, len(c.Steps))
+		}
+		versions = append(versions, c.Version)
+	}
+	if d.Shadow != 0 {
+		versions = append(versions, d.Shadow)
+	}
+	for _, n := range versions {
+		if err := st.change(n, func(*Version) {}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (st *State) addVersion(r Record) error {
@@ -232,14 +255,14 @@ func (st *State) setAlias(a AliasSet) error {
 func versionOf(r Record) Version {
 	return Version{
 		Model: r.Model, Number: r.Version.Version, Digest: r.Version.Digest, Size: r.Version.Size,
-		Parity: r.Version.Parity, Report: r.Version.Report, With: r.Version.With,
+		Parity: r.Version.Parity, Report: r.Version.Report, With: r.Version.With, Loosened: r.Version.Loosened,
 		Created: r.Time, Actor: r.Actor, RequestID: r.RequestID,
 	}
 }
 
 func deploymentOf(r Record) Deployment {
 	return Deployment{
-		Number: r.Seq, Stable: r.Deployment.Stable, Reason: r.Deployment.Reason, Isolation: r.Deployment.Isolation,
+		Number: r.Seq, Traffic: r.Deployment.Traffic, Reason: r.Deployment.Reason,
 		Created: r.Time, Actor: r.Actor, RequestID: r.RequestID, Other: r.Deployment.Other,
 	}
 }

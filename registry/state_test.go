@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // chain numbers and links records as a writer does.
@@ -25,7 +27,7 @@ func added(n int) Record {
 }
 
 func stable(n int) Record {
-	return Record{Kind: KindDeployment, Deployment: &DeploymentRecord{Stable: n}}
+	return Record{Kind: KindDeployment, Deployment: &DeploymentRecord{knownDeployment: knownDeployment{Traffic: wire.Stable(n)}}}
 }
 
 func alias(name string, n int) Record {

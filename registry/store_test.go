@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 	"github.com/tenon-ml/tenon/internal/fault"
 )
@@ -108,7 +109,7 @@ func TestNamesThatArePathsAreRefused(t *testing.T) {
 		wantFault(t, err, fault.InvalidReference)
 		_, err = push(s, name, "x")
 		wantFault(t, err, fault.InvalidReference)
-		_, err = s.Deploy(t.Context(), name, NewDeployment{Stable: 1}, by)
+		_, err = s.Deploy(t.Context(), name, NewDeployment{Traffic: wire.Stable(1)}, by)
 		wantFault(t, err, fault.InvalidReference)
 		wantFault(t, s.SetAlias(t.Context(), name, "a", 1, nil, by), fault.InvalidReference)
 	}
@@ -158,7 +159,7 @@ func TestInspectChangesNothing(t *testing.T) {
 	if _, err := push(ro, "iris", "b"); err == nil {
 		t.Error("pushed into a registry that is open for reading")
 	}
-	if _, err := ro.Deploy(t.Context(), "iris", NewDeployment{Stable: 1}, by); err == nil {
+	if _, err := ro.Deploy(t.Context(), "iris", NewDeployment{Traffic: wire.Stable(1)}, by); err == nil {
 		t.Error("deployed in a registry that is open for reading")
 	}
 }

@@ -11,11 +11,13 @@ import (
 
 // NewVersion is what AddVersion records beside the files: the verdict of the
 // examination, the report on it, a JSON document, empty where there is none,
-// and what it was found with.
+// what it was found with, and what the answers were held to where that is less
+// than the defaults.
 type NewVersion struct {
-	Parity Parity
-	Report []byte
-	With   string
+	Parity   Parity
+	Report   []byte
+	With     string
+	Loosened string
 }
 
 // AddVersion makes the upload a version: its files become blobs, the report
@@ -43,7 +45,7 @@ func (s *Store) AddVersion(
 	if err := s.keepAll(ctx, in); err != nil {
 		return Version{}, err
 	}
-	added.Parity, added.With = v.Parity, v.With
+	added.Parity, added.With, added.Loosened = v.Parity, v.With, v.Loosened
 	if len(v.Report) > 0 {
 		if added.Report, err = s.PutBlob(ctx, v.Report); err != nil {
 			return Version{}, err
@@ -74,7 +76,7 @@ func (s *Store) RecordExamined(ctx context.Context, name string, n int, v NewVer
 	if err := checkParity(v.Parity); err != nil {
 		return err
 	}
-	body := Examined{Version: n, Parity: v.Parity, With: v.With}
+	body := Examined{Version: n, Parity: v.Parity, With: v.With, Loosened: v.Loosened}
 	if len(v.Report) > 0 {
 		var err error
 		if body.Report, err = s.PutBlob(ctx, v.Report); err != nil {

@@ -314,7 +314,7 @@ func TestPutBlob(t *testing.T) {
 	}
 }
 
-// TestWith: what a verdict was found with is recorded with it, and a later
+// TestWith: what a verdict was found with and held to is recorded with it, and a later
 // verdict brings its own.
 func TestWith(t *testing.T) {
 	s := open(t, t.TempDir())
@@ -322,17 +322,17 @@ func TestWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddVersion(t.Context(), "iris", in, NewVersion{Parity: ParityProven, With: "one engine"}, by); err != nil {
+	if _, err := s.AddVersion(t.Context(), "iris", in, NewVersion{Parity: ParityProven, With: "one engine", Loosened: "for one engine"}, by); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"one engine", "another", ""} {
 		if want != "one engine" {
-			if err := s.RecordExamined(t.Context(), "iris", 1, NewVersion{Parity: ParityProven, With: want}, by); err != nil {
+			if err := s.RecordExamined(t.Context(), "iris", 1, NewVersion{Parity: ParityProven, With: want, Loosened: "for " + want}, by); err != nil {
 				t.Fatal(err)
 			}
 		}
 		st, err := s.State("iris")
-		if v, _ := st.Version(1); err != nil || v.With != want {
+		if v, _ := st.Version(1); err != nil || v.With != want || v.Loosened != "for "+want {
 			t.Errorf("%q, %v, want %q", v.With, err, want)
 		}
 	}

@@ -114,7 +114,7 @@ func TestPaths(t *testing.T) {
 		"GET /v1/models/iris/versions/3/example": func() error { _, err := c.Example(t.Context(), "iris", 3); return err },
 		"GET /v1/models/iris/deployments":        func() error { _, err := c.Deployments(t.Context(), "iris"); return err },
 		`POST /v1/models/iris/deployments application/json {"stable":3,"expected":0}`: func() error {
-			_, err := c.Deploy(t.Context(), "iris", wire.Deploy{Stable: 3, Expected: &zero})
+			_, err := c.Deploy(t.Context(), "iris", wire.Deploy{Traffic: wire.Stable(3), Expected: &zero})
 			return err
 		},
 		`POST /v1/models/iris/rollback application/json {}`: func() error {

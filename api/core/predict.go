@@ -14,6 +14,8 @@ import (
 // Codec is one dialect's wire form of a prediction. A codec serves one
 // request: Decode is called once, and Append once after it.
 type Codec interface {
+	// Fresh returns another codec of the dialect, for the same request.
+	Fresh() Codec
 	// Decode reads the body into the frame; what is wrong with it is an
 	// invalid fault.
 	Decode(body []byte, frame *tensor.Frame) error
@@ -41,20 +43,63 @@ type Predictor struct {
 	Watch func(model string, version, rows int, t host.Timing, err error)
 }
 
-// Predict pins the version that r names, decodes, runs and writes the answer
-// into a new slice. The answer's outputs are gone when it returns.
-func (p *Predictor) Predict(ctx context.Context, r ref.Reference, body []byte, codec Codec) ([]byte, Answer, error) {
-	lease, err := p.Host.Acquire(ctx, r)
+// Request is one prediction that is asked for.
+type Request struct {
+	Ref    ref.Reference
+	Caller string // who asks, in its own words; it stays on one side of a canary
+	ID     string
+	Body   []byte
+}
+
+// Predict pins the version that the request names, decodes, runs and writes the
+// answer into a new slice. The answer's outputs are gone when it returns.
+//
+// A canary is on trial at the server's risk, not the caller's: where it fails,
+// refuses the request or takes too long, the stable version answers.
+func (p *Predictor) Predict(ctx context.Context, r Request, codec Codec) ([]byte, Answer, error) {
+	lease, err := p.Host.Acquire(ctx, r.Ref, r.Caller)
 	if err != nil {
 		return nil, Answer{}, err
 	}
-	defer lease.Release()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
+	if lease.Role != host.Canary {
+		return p.attempt(ctx, lease, r, codec)
+	}
+	out, answer, err := p.trial(ctx, lease, r, codec.Fresh())
+	if err == nil || ctx.Err() != nil {
+		return out, answer, err
+	}
+	if lease, err = p.Host.Stable(r.Ref.Model); err != nil {
+		return nil, Answer{}, err
+	}
+	return p.attempt(ctx, lease, r, codec)
+}
+
+// trial asks a canary, for as long as its caller can be left waiting.
+func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, error) {
+	if patience, ok := lease.Patience(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	return p.attempt(ctx, lease, r, codec)
+}
+
+// attempt asks one version, and releases it.
+func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, error) {
+	defer lease.Release()
+	began := time.Now()
 	answer := Answer{Model: lease.Model, Version: lease.Number, Parity: lease.Parity()}
-	out, err := predict(ctx, lease, body, codec, &answer)
+	out, err := predict(ctx, lease, r.Body, codec, &answer)
 	if p.Watch != nil && !host.Probing(ctx) {
 		p.Watch(answer.Model, answer.Version, answer.Rows, answer.Timing, err)
+	}
+	if lease.Watched() {
+		lease.Tell(&host.Event{
+			ID: r.ID, At: began, Took: time.Since(began), Timing: answer.Timing, Rows: answer.Rows, Outputs: answer.Outputs, Err: err,
+			Body: r.Body, Decode: func(frame *tensor.Frame) error { return codec.Fresh().Decode(r.Body, frame) },
+		})
 	}
 	answer.Outputs = nil
 	return out, answer, err

@@ -26,6 +26,9 @@ var members = [4]string{"instances", "inputs", "id", "parameters"}
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
+// Fresh implements core.Codec.
+func (c *codec) Fresh() core.Codec { return &codec{} }
+
 // Decode implements core.Codec.
 func (c *codec) Decode(body []byte, frame *tensor.Frame) error {
 	if bytes.HasPrefix(body, byteOrderMark) {

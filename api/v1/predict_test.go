@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tenon-ml/tenon/api/core"
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/runtime/engine"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -29,12 +30,12 @@ func TestPredictAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Route(&host.Routes{Model: "iris", Known: map[int]bool{1: true}, Stable: 1, Loaded: map[int]*host.Version{1: v}})
+	h.Route(&host.Routes{Model: "iris", Known: map[int]bool{1: true}, Traffic: wire.Stable(1), Loaded: map[int]*host.Version{1: v}})
 	predictor := &core.Predictor{Host: h, Timeout: time.Minute}
 	body := []byte(`{"instances":[{"a":5.1,"b":3.5,"c":1.4,"d":0.2}]}`)
 	const want = `{"model":"iris","version":1,"predictions":[{"y":[5.1,3.5,1.4,0.2]}]}`
 	predict := func() {
-		out, answer, err := predictor.Predict(t.Context(), ref.Reference{Model: "iris"}, body, &codec{})
+		out, answer, err := predictor.Predict(t.Context(), core.Request{Ref: ref.Reference{Model: "iris"}, Body: body}, &codec{})
 		if err != nil || string(out) != want || answer.Version != 1 {
 			t.Fatalf("%s, %+v, %v", out, answer, err)
 		}

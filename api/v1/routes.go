@@ -87,7 +87,9 @@ func (a *API) predict(c *gin.Context) {
 		a.fail(c, err)
 		return
 	}
-	out, answer, err := a.Predictor.Predict(c.Request.Context(), r, body, &codec{})
+	out, answer, err := a.Predictor.Predict(c.Request.Context(), core.Request{
+		Ref: r, Caller: c.GetHeader("Tenon-Caller"), ID: a.RequestID(c), Body: body,
+	}, &codec{})
 	core.Describe(c.Writer.Header(), answer)
 	if err != nil {
 		a.fail(c, err)

@@ -2,16 +2,13 @@ package v1
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -21,11 +18,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
-	"github.com/tenon-ml/tenon/internal/tensor"
 )
-
-// maxChange bounds the JSON body of a request that changes a model.
-const maxChange = 64 << 10
 
 // publish receives a bundle as a raw tar, a bare model, or one part of a form.
 func (a *API) publish(c *gin.Context) {
@@ -194,14 +187,14 @@ func (p lastPart) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// deploy puts a version into traffic.
+// deploy puts versions into traffic.
 func (a *API) deploy(c *gin.Context) {
 	name, err := modelName(c)
 	var d wire.Deploy
 	if err == nil {
-		err = a.readChange(c, map[string]any{"stable": &d.Stable, "expected": &d.Expected, "reason": &d.Reason, "isolation": &d.Isolation})
+		err = a.readDeploy(c, &d)
 	}
-	if err == nil && d.Stable < 1 {
+	if beside := d.Canary != nil || d.Shadow != 0 || d.Capture != nil; err == nil && (d.Stable < 0 || d.Stable == 0 && !beside) {
 		err = invalid("stable", "expected the number of a version, from 1")
 	}
 	if err == nil && !slices.Contains([]string{"", "auto", "shared", "process"}, d.Isolation) {
@@ -220,7 +213,7 @@ func (a *API) rollback(c *gin.Context) {
 	name, err := modelName(c)
 	var r wire.Rollback
 	if err == nil && c.Request.ContentLength != 0 {
-		err = a.readChange(c, map[string]any{"to": &r.To, "expected": &r.Expected, "reason": &r.Reason})
+		err = a.readChange(c, fields{"to": &r.To, "expected": &r.Expected, "reason": &r.Reason})
 	}
 	if err == nil && r.To < 0 {
 		err = invalid("to", "expected the number of a version, from 1")
@@ -237,7 +230,7 @@ func (a *API) setAlias(c *gin.Context) {
 	name, err := modelName(c)
 	var s wire.SetAlias
 	if err == nil {
-		err = a.readChange(c, map[string]any{"version": &s.Version, "expected": &s.Expected})
+		err = a.readChange(c, fields{"version": &s.Version, "expected": &s.Expected})
 	}
 	if err == nil && s.Version < 1 {
 		err = invalid("version", "expected the number of a version, from 1")
@@ -258,61 +251,4 @@ func (a *API) deleteAlias(c *gin.Context) {
 	}
 	done, err := a.Manager.SetAlias(c.Request.Context(), name, c.Param("alias"), wire.SetAlias{}, a.stamp(c))
 	a.answer(c, http.StatusOK, done, err)
-}
-
-// readChange reads a small JSON object into fields, by member. It is strict,
-// which encoding/json is not: a member that is misspelt or stands twice must
-// not be taken for one that was left out.
-func (a *API) readChange(c *gin.Context, fields map[string]any) error {
-	if err := core.CheckJSON(c.Request, false); err != nil {
-		return err
-	}
-	body, err := core.ReadBody(c.Writer, c.Request, core.Limits{Body: maxChange, Timeout: a.Body.Timeout})
-	if err != nil {
-		return err
-	}
-	scan, seen := tensor.NewScanner(body), map[string]bool{}
-	more, err := scan.Open('{', '}')
-	for more && err == nil {
-		if err = readMember(scan, fields, seen); err == nil {
-			more, err = scan.More('}')
-		}
-	}
-	if err == nil {
-		err = scan.End()
-	}
-	return err
-}
-
-func readMember(scan *tensor.Scanner, fields map[string]any, seen map[string]bool) error {
-	raw, err := scan.Key()
-	if err != nil {
-		return err
-	}
-	key := string(raw)
-	into, known := fields[key]
-	switch {
-	case !known:
-		return invalid(fmt.Sprintf("%.64s", key), "the key is not known: there are "+
-			strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
-	case seen[key]:
-		return invalid(key, "the key stands twice")
-	}
-	seen[key] = true
-	literal, err := scan.Skip()
-	if err != nil {
-		return err
-	}
-	if json.Unmarshal(literal, into) != nil {
-		return invalid(key, fmt.Sprintf("expected %s, got %.64s", wanted(into), literal))
-	}
-	return nil
-}
-
-// wanted words what a member holds.
-func wanted(into any) string {
-	if _, text := into.(*string); text {
-		return "a string"
-	}
-	return "a whole number"
 }

@@ -2,26 +2,42 @@ package wire
 
 import "time"
 
-// Deploy is the body of POST /v1/models/{name}/deployments: everything that
-// shall be in force from then on. What is left out is not in force.
-type Deploy struct {
-	// Stable is the version that takes the traffic; 0 is the one that does now.
+// Traffic says which versions take which share of a model's traffic, and how.
+// Requests, answers and the registry's records hold it in these words.
+type Traffic struct {
+	// Stable is the version that takes the traffic which no other takes.
 	Stable int `json:"stable"`
 	// Canary takes a share of the traffic, in steps.
 	Canary *Canary `json:"canary,omitempty"`
 	// Shadow is a version that is sent copies of requests; nobody sees its
 	// answers. 0: none.
 	Shadow int `json:"shadow,omitempty"`
+	// Isolation is the process that they run in: auto, shared or process; "" is
+	// what the server's setting says.
+	Isolation string `json:"isolation,omitempty"`
 	// Limits of the canary, where they are not the server's.
 	Limits *Limits `json:"limits,omitempty"`
 	// Capture keeps some of the requests for a rehearsal.
 	Capture *Capture `json:"capture,omitempty"`
+}
+
+// Stable is all the traffic to one version.
+func Stable(n int) Traffic { return Traffic{Stable: n} }
+
+// Has reports whether version n takes traffic, or copies of it.
+func (t *Traffic) Has(n int) bool {
+	return n == t.Stable || n == t.Shadow || t.Canary != nil && n == t.Canary.Version
+}
+
+// Deploy is the body of POST /v1/models/{name}/deployments: everything that
+// shall be in force from then on. What is left out is not in force, but for
+// the stable version: without one, the present one stays.
+type Deploy struct {
+	Traffic
 	// Expected is the number of the deployment that the caller saw (0: none);
 	// left out, the last caller wins.
 	Expected *int   `json:"expected,omitempty"`
 	Reason   string `json:"reason,omitempty"`
-	// Isolation is auto, shared or process; left out, the server's setting counts.
-	Isolation string `json:"isolation,omitempty"`
 	// Force lets a version in whose signature breaks the callers of the one before.
 	Force bool `json:"force,omitempty"`
 }
@@ -32,7 +48,7 @@ type Canary struct {
 	Version int `json:"version"`
 	// Steps are the shares in percent, rising, each from 1 to 99.
 	Steps []int `json:"steps"`
-	// Step is the index of the one in force. A request to deploy leaves it out.
+	// Step is the index of the one in force; a canary begins with the first.
 	Step int `json:"step"`
 }
 
@@ -79,17 +95,11 @@ type Deployments struct {
 	Deployments []Deployment `json:"deployments"`
 }
 
-// Deployment says which versions take which share of a model's traffic.
+// Deployment is a numbered record of what takes a model's traffic.
 type Deployment struct {
-	Number  int      `json:"deployment"`
-	Model   string   `json:"model"`
-	Stable  int      `json:"stable"`
-	Canary  *Canary  `json:"canary,omitempty"`
-	Shadow  int      `json:"shadow,omitempty"`
-	Limits  *Limits  `json:"limits,omitempty"`
-	Capture *Capture `json:"capture,omitempty"`
-
-	Isolation string    `json:"isolation,omitempty"`
+	Number int    `json:"deployment"`
+	Model  string `json:"model"`
+	Traffic
 	Reason    string    `json:"reason,omitempty"`
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`

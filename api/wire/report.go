@@ -2,19 +2,23 @@ package wire
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
 // Report is what an examination found: the server's own answers to the golden
 // set, against those of the original pipeline.
 type Report struct {
-	Model   string    `json:"model"`
-	Digest  string    `json:"digest"`
-	Passed  bool      `json:"passed"`
-	Summary string    `json:"summary"` // one sentence for people
-	Engine  string    `json:"engine"`
-	Created time.Time `json:"created"`
-	Seconds float64   `json:"seconds"`
+	Model   string `json:"model"`
+	Digest  string `json:"digest"`
+	Passed  bool   `json:"passed"`
+	Summary string `json:"summary"` // one sentence for people
+	// Loosened says in words what the answers that passed were held to, where
+	// that is less than the defaults: "agreement ≥ 99 %".
+	Loosened string    `json:"loosened,omitempty"`
+	Engine   string    `json:"engine"`
+	Created  time.Time `json:"created"`
+	Seconds  float64   `json:"seconds"`
 	// Requests and Rows are how much was compared; Why counts the rows by the
 	// reason they were chosen for.
 	Requests int            `json:"requests"`
@@ -54,8 +58,17 @@ type OutputReport struct {
 	Allowed float64 `json:"allowed"`
 	// Agreement is the share of equal labels, where that is the tolerance.
 	Agreement *float64 `json:"agreement,omitempty"`
+	// MadeUp are the rows beside that share: those that were made up to sit on
+	// edges, where the golden set has rows of the data.
+	MadeUp *MadeUp `json:"made_up,omitempty"`
 	// Plot is expected against got; reports of releases before it have none.
 	Plot *Plot `json:"plot,omitempty"`
+}
+
+// MadeUp says of how many made-up rows how many agree.
+type MadeUp struct {
+	Rows  int `json:"rows"`
+	Agree int `json:"agree"`
 }
 
 // ToleranceUsed is the rule that an output was held to; Exact outputs must be equal.
@@ -68,6 +81,20 @@ type ToleranceUsed struct {
 	// Declared is set where the bundle's signature asks for it, and not the
 	// default of the output's kind and type.
 	Declared bool `json:"declared,omitempty"`
+}
+
+// Words are the rule in a few words.
+func (t ToleranceUsed) Words() string {
+	switch {
+	case t.Exact:
+		return "equal"
+	case t.Agreement != nil:
+		return fmt.Sprintf("agreement ≥ %.6g %%", 100**t.Agreement)
+	case t.Cosine != nil:
+		return fmt.Sprintf("cosine ≥ %.6g", *t.Cosine)
+	default:
+		return fmt.Sprintf("rel %.3g, abs %.3g", t.Rel, t.Abs)
+	}
 }
 
 // RowReport is one row of one request that is beyond tolerance.

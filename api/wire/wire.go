@@ -46,7 +46,8 @@ type Model struct {
 	// Versions is how many there are.
 	Versions   int            `json:"versions"`
 	Aliases    map[string]int `json:"aliases"`
-	Parity     string         `json:"parity,omitempty"` // of the stable version
+	Parity     string         `json:"parity,omitempty"`   // of the stable version
+	Loosened   string         `json:"loosened,omitempty"` // of the stable version
 	Deployment *Deployment    `json:"deployment"`
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
 	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
@@ -76,9 +77,11 @@ type TFSReason struct {
 	Message string `json:"error_message"`
 }
 
-// Signature is what people see of a version: its columns and outputs.
+// Signature is what people see of a version: its columns and outputs. Unused
+// columns may stand in a request and mean nothing.
 type Signature struct {
 	Inputs  []Column `json:"inputs"`
+	Unused  []string `json:"unused,omitempty"`
 	Outputs []Column `json:"outputs"`
 }
 
@@ -101,15 +104,19 @@ type Versions struct {
 
 // Version is one registered bundle.
 type Version struct {
-	Model       string            `json:"model"`
-	Version     int               `json:"version"`
-	Digest      string            `json:"digest"`
-	Size        int64             `json:"size"`
-	Parity      string            `json:"parity"`
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+	Digest  string `json:"digest"`
+	Size    int64  `json:"size"`
+	Parity  string `json:"parity"`
+	// Loosened says in words what it was held to when it was proven, where that
+	// is less than the defaults: "agreement ≥ 99 %".
+	Loosened    string            `json:"loosened,omitempty"`
 	Created     time.Time         `json:"created"`
 	Actor       string            `json:"actor"`
 	RequestID   string            `json:"request_id,omitempty"`
 	Stable      bool              `json:"stable"`
+	Role        string            `json:"role,omitempty"` // stable, canary or shadow of the deployment in force
 	Loaded      bool              `json:"loaded"`
 	Deleted     bool              `json:"deleted,omitempty"`
 	Problem     string            `json:"problem,omitempty"` // why it is not loaded although it should be
@@ -135,7 +142,8 @@ type Published struct {
 	Version  int    `json:"version"`
 	Digest   string `json:"digest"`
 	Parity   string `json:"parity"`
-	Report   string `json:"report,omitempty"` // its path; none for a version that was not examined
+	Loosened string `json:"loosened,omitempty"` // what it was held to, where that is less than the defaults
+	Report   string `json:"report,omitempty"`   // its path; none for a version that was not examined
 	Existing bool   `json:"existing,omitempty"`
 }
 

@@ -27,20 +27,23 @@ type testBundle struct {
 	model   []byte // nil: the identity
 	wrong   bool   // the last two of its golden answers are not x
 	without bool   // no golden set
+	loose   bool   // held to a tenth
 }
 
-// writeBundle is the script command `bundle FILE [wrong] [endless] [TEXT]`: a
-// bundle of the model demo with a right golden set, or with a wrong one; an
-// endless one never answers. Another TEXT is another bundle.
+// writeBundle is the script command `bundle FILE [wrong] [loose] [endless] [TEXT]`:
+// a bundle of the model demo with a right golden set, or with a wrong one; a
+// loose one tolerates a tenth, an endless one never answers. Another TEXT is another bundle.
 func writeBundle(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: bundle FILE [wrong] [endless] [TEXT]")
+		ts.Fatalf("usage: bundle FILE [wrong] [loose] [endless] [TEXT]")
 	}
 	b := testBundle{name: "demo"}
 	for _, word := range args[1:] {
 		switch word {
 		case "wrong":
 			b.wrong = true
+		case "loose":
+			b.loose = true
 		case "endless":
 			b.model = endlessModel()
 		default:
@@ -60,6 +63,9 @@ func (b testBundle) tar() ([]byte, error) {
 		"model.onnx": b.model,
 		"signature.json": []byte(`{"inputs":[{"name":"x","type":"float32","shape":[2],"feed":"x0"}],` +
 			`"outputs":[{"name":"y","kind":"value","from":"y0","type":"float32","shape":[2]}]}`),
+	}
+	if b.loose {
+		files["signature.json"] = bytes.Replace(files["signature.json"], []byte(`"from":"y0"`), []byte(`"from":"y0","tolerance":{"rel":0.001,"abs":0.1}`), 1)
 	}
 	if b.model == nil {
 		files["model.onnx"] = enginetest.Identity([]tensor.Type{tensor.Float32}, "N", 2).Bytes()

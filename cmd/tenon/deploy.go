@@ -1,23 +1,45 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenon-ml/tenon/api/client"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/ref"
 )
+
+// deployFlags are what `tenon deploy` may be told.
+type deployFlags struct {
+	reason    string
+	isolation string
+	expected  int
+	canary    []string
+	shadow    bool
+	force     bool
+}
 
 func deployCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "deploy MODEL/VERSION",
 		Short: "Put a version into traffic",
-		Args:  arguments(1, 1),
+		Long: "Put a version into traffic: all of it, or with --canary a share that rises step by step while it keeps to its limits,\n" +
+			"or with --shadow copies of requests whose answers nobody sees. Beside a canary and a shadow, what is in traffic stays.",
+		Args: arguments(1, 1),
 	}
-	reason := c.Flags().String("reason", "", "why, for the record")
-	expected := c.Flags().Int("expected", 0, "refuse unless this is the number of the current deployment (0: none)")
-	isolation := c.Flags().String("isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
+	var f deployFlags
+	flags := c.Flags()
+	flags.StringVar(&f.reason, "reason", "", "why, for the record")
+	flags.IntVar(&f.expected, "expected", 0, "refuse unless this is the number of the current deployment (0: none)")
+	flags.StringVar(&f.isolation, "isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
+	flags.StringSliceVar(&f.canary, "canary", nil, "try it on shares of the traffic, in percent, as in 1,5,25,50")
+	flags.BoolVar(&f.shadow, "shadow", false, "send it copies of requests")
+	flags.BoolVar(&f.force, "force", false, "also where its signature breaks the callers of the version in traffic")
+	c.MarkFlagsMutuallyExclusive("canary", "shadow")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := ref.Parse(args[0])
 		if err != nil {
@@ -26,13 +48,20 @@ func deployCommand(a *app) *cobra.Command {
 		if r.Version == 0 {
 			return usageError{fmt.Errorf("say which version, as in `tenon deploy %s/1`", r.Model)}
 		}
+		steps, err := percents(f.canary)
+		if err != nil {
+			return err
+		}
 		server, err := a.client()
 		if err != nil {
 			return err
 		}
-		d := wire.Deploy{Stable: r.Version, Reason: *reason, Isolation: *isolation}
+		d, err := f.deployment(c.Context(), server, r, steps)
+		if err != nil {
+			return err
+		}
 		if c.Flags().Changed("expected") {
-			d.Expected = expected
+			d.Expected = &f.expected
 		}
 		done, err := server.Deploy(c.Context(), r.Model, d)
 		if err != nil {
@@ -43,6 +72,57 @@ func deployCommand(a *app) *cobra.Command {
 	return c
 }
 
+// deployment is what the flags ask for. A canary and a shadow stand beside what
+// is in force, which is therefore looked at first and expected to be still there.
+func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r ref.Reference, steps []int) (wire.Deploy, error) {
+	d := wire.Deploy{Traffic: wire.Stable(r.Version), Reason: f.reason, Force: f.force}
+	if steps != nil || f.shadow {
+		model, err := server.Model(ctx, ref.Reference{Model: r.Model})
+		if err != nil {
+			return d, err
+		}
+		d.Traffic = wire.Traffic{}
+		if now := model.Deployment; now != nil {
+			d.Traffic, d.Expected = now.Traffic, &now.Number
+		}
+		if f.shadow {
+			d.Shadow = r.Version
+		} else {
+			d.Canary, d.Limits = &wire.Canary{Version: r.Version, Steps: steps}, nil
+		}
+	}
+	if f.isolation != "" {
+		d.Isolation = f.isolation
+	}
+	return d, nil
+}
+
+// percents reads the steps of a canary, nil where none are given.
+func percents(texts []string) ([]int, error) {
+	var steps []int
+	for _, text := range texts {
+		share, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(text), "%"))
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--canary has the step %q: write shares in percent, as in 1,5,25,50", text)}
+		}
+		steps = append(steps, share)
+	}
+	return steps, nil
+}
+
 func (a *app) tellDeployed(d wire.Deployment) {
-	fmt.Fprintf(a.out, "%s/%d takes the traffic (deployment %d)\n", d.Model, d.Stable, d.Number)
+	fmt.Fprintf(a.out, "%s (deployment %d)\n", trafficOf(d), d.Number)
+}
+
+// trafficOf says in words what takes a model's traffic.
+func trafficOf(d wire.Deployment) string {
+	text := fmt.Sprintf("%s/%d takes the traffic", d.Model, d.Stable)
+	if c := d.Canary; c != nil {
+		text = fmt.Sprintf("%s/%d takes %d %% of the traffic (step %d of %d), %s/%d the rest",
+			d.Model, c.Version, c.Share(), c.Step+1, len(c.Steps), d.Model, d.Stable)
+	}
+	if d.Shadow != 0 {
+		text += fmt.Sprintf("; %s/%d is sent copies", d.Model, d.Shadow)
+	}
+	return text
 }

@@ -54,9 +54,9 @@ func (a *app) tellLog(log wire.Log) {
 func happened(r registry.Record) string {
 	switch {
 	case r.Version != nil:
-		return fmt.Sprintf("version %d, %s, %s", r.Version.Version, r.Version.Parity, shortDigest(r.Version.Digest))
+		return fmt.Sprintf("version %d, %s, %s", r.Version.Version, verdict(string(r.Version.Parity), r.Version.Loosened), shortDigest(r.Version.Digest))
 	case r.Examined != nil:
-		return fmt.Sprintf("version %d is %s", r.Examined.Version, r.Examined.Parity)
+		return fmt.Sprintf("version %d is %s", r.Examined.Version, verdict(string(r.Examined.Parity), r.Examined.Loosened))
 	case r.Alias != nil && r.Alias.Version == 0:
 		return fmt.Sprintf("@%s is gone", r.Alias.Name)
 	case r.Alias != nil:

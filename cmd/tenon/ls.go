@@ -39,7 +39,7 @@ func (a *app) tellModels(list wire.Models) {
 	var rows [][]string
 	for _, m := range list.Models {
 		rows = append(rows, []string{
-			m.Name, versionOrDash(m.Stable), versionOrDash(m.Latest), orDash(m.Parity), aliases(m.Aliases), modelState(m),
+			m.Name, versionOrDash(m.Stable), versionOrDash(m.Latest), orDash(verdict(m.Parity, m.Loosened)), aliases(m.Aliases), modelState(m),
 		})
 	}
 	table(a.out, "MODEL STABLE LATEST PARITY ALIASES STATE", rows)

@@ -43,7 +43,7 @@ func (a *app) tellOperations(list wire.Operations) {
 func outcome(o wire.Operation) string {
 	switch {
 	case o.Result != nil:
-		return fmt.Sprintf("%s/%d, %s", o.Result.Model, o.Result.Version, o.Result.Parity)
+		return fmt.Sprintf("%s/%d, %s", o.Result.Model, o.Result.Version, verdict(o.Result.Parity, o.Result.Loosened))
 	case o.Error != nil:
 		return clipped(o.Error.Code+": "+o.Error.Detail, 100)
 	case o.Total > 0:

@@ -161,7 +161,7 @@ func predicting(t *testing.T, server *client.Client) (answered func() int) {
 	if _, err := upload(t, server, "good", good, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Deploy(t.Context(), "good", wire.Deploy{Stable: 1}); err != nil {
+	if _, err := server.Deploy(t.Context(), "good", wire.Deploy{Traffic: wire.Stable(1)}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

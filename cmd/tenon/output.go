@@ -39,6 +39,15 @@ func shortDigest(digest string) string {
 	return digest[:enough]
 }
 
+// verdict words a parity, and what a version was held to where that is less
+// than the defaults: "proven (agreement ≥ 99 %)".
+func verdict(parity, loosened string) string {
+	if loosened == "" {
+		return parity
+	}
+	return fmt.Sprintf("%s (%s)", parity, printable(loosened))
+}
+
 func orDash(text string) string {
 	if text == "" {
 		return "-"

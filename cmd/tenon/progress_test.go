@@ -64,7 +64,7 @@ func TestReportForPeople(t *testing.T) {
 	var out strings.Builder
 	tellReport(&out, r)
 	for _, want := range []string{
-		"equal              7 of 20  -\n", "cosine of 0.99", "agreement of 99 %",
+		"equal             7 of 20  -\n", "cosine ≥ 0.99", "agreement ≥ 99 %",
 		"request g1, row 2 (-): -\n  the server refused the request (400 invalid-input)\n",
 		"request g2, row 0 (missing): label\n  expected  \"a\"\n  got       \"b\"\n  input     {", "é…\n", "\n2 more with --json\n",
 	} {

@@ -83,7 +83,7 @@ func (a *app) push(c *cobra.Command, file string, o pushOptions) error {
 	}
 	result := pushed{Published: version}
 	if o.deploy {
-		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Stable: version.Version, Reason: o.reason})
+		deployment, err := server.Deploy(c.Context(), version.Model, wire.Deploy{Traffic: wire.Stable(version.Version), Reason: o.reason})
 		if err != nil {
 			return fmt.Errorf("%s/%d was registered, but not deployed: %w", version.Model, version.Version, err)
 		}
@@ -109,7 +109,7 @@ func (a *app) tellPushed(p pushed) {
 	if p.Deployment != nil {
 		what += " and takes the traffic"
 	}
-	fmt.Fprintf(a.out, "%s/%d %s (parity: %s, %s)\n", p.Model, p.Version, what, p.Parity, shortDigest(p.Digest))
+	fmt.Fprintf(a.out, "%s/%d %s (parity: %s, %s)\n", p.Model, p.Version, what, verdict(p.Parity, p.Loosened), shortDigest(p.Digest))
 	if p.Deployment == nil {
 		fmt.Fprintf(a.out, "put it live with: tenon deploy %s/%d\n", p.Model, p.Version)
 	}

@@ -58,7 +58,7 @@ func tellReport(to io.Writer, r wire.Report) {
 	var rows [][]string
 	for _, o := range r.Outputs {
 		rows = append(rows, []string{
-			o.Name, o.Kind, tolerance(o), fmt.Sprintf("%d of %d", o.Failed, r.Rows), distance(o.Worst, o.Tolerance.Exact),
+			o.Name, o.Kind, o.Tolerance.Words(), fmt.Sprintf("%d of %d", o.Failed, r.Rows), distance(o.Worst, o.Tolerance.Exact),
 		})
 	}
 	table(to, "OUTPUT KIND TOLERANCE FAILED WORST", rows)
@@ -83,21 +83,6 @@ func tellRow(to io.Writer, r wire.RowReport) {
 	}
 	if len(r.Input) > 0 {
 		fmt.Fprintf(to, "  input     %s\n", clipped(string(r.Input), 400))
-	}
-}
-
-// tolerance words the rule that an output was held to.
-func tolerance(o wire.OutputReport) string {
-	t := o.Tolerance
-	switch {
-	case t.Exact:
-		return "equal"
-	case t.Agreement != nil:
-		return fmt.Sprintf("agreement of %.4g %%", 100**t.Agreement)
-	case t.Cosine != nil:
-		return fmt.Sprintf("cosine of %.6g", *t.Cosine)
-	default:
-		return fmt.Sprintf("rel %.3g, abs %.3g", t.Rel, t.Abs)
 	}
 }
 

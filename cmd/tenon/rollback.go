@@ -13,8 +13,8 @@ func rollbackCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback MODEL",
 		Short: "Go back to the version that was in traffic before",
-		Long: "Put the version back into traffic that was there before the current one. It is still loaded, so it takes over at once.\n" +
-			"Said again, it goes forward again.",
+		Long: "End the canary that is on trial; where none is, put the version back into traffic that was there before the current one.\n" +
+			"It is still loaded, so it takes over at once. Said again, it goes forward again.",
 		Args: arguments(1, 1),
 	}
 	to := c.Flags().Int("to", 0, "go to this version instead")

@@ -57,7 +57,7 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 	return a.print(shown{model, versions.Versions}, func() {
 		fmt.Fprintf(a.out, "%s: %s\n", model.Name, modelState(model))
 		if d := model.Deployment; d != nil {
-			fmt.Fprintf(a.out, "deployment %d: stable %d, by %s at %s%s\n", d.Number, d.Stable, d.Actor, when(d.Created), because(d.Reason))
+			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
 		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
@@ -77,7 +77,7 @@ func (a *app) tellVersions(versions []wire.Version) {
 	var rows [][]string
 	for _, v := range versions {
 		rows = append(rows, []string{
-			fmt.Sprint(v.Version), versionState(v), v.Parity, megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
+			fmt.Sprint(v.Version), versionState(v), verdict(v.Parity, v.Loosened), megabytes(v.Size), when(v.Created), v.Actor, shortDigest(v.Digest),
 		})
 	}
 	table(a.out, "VERSION STATE PARITY SIZE CREATED BY DIGEST", rows)
@@ -87,8 +87,8 @@ func versionState(v wire.Version) string {
 	switch {
 	case v.Problem != "":
 		return "unloadable"
-	case v.Stable:
-		return "stable"
+	case v.Role != "":
+		return v.Role
 	case v.Loaded:
 		return "loaded"
 	default:
@@ -115,7 +115,7 @@ func (a *app) showVersion(c *cobra.Command, r ref.Reference) error {
 			fmt.Fprintf(a.out, "problem:   %s\n", v.Problem)
 		}
 		fmt.Fprintf(a.out, "parity:    %s\ndigest:    %s\nsize:      %s\ncreated:   %s by %s\n",
-			v.Parity, v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
+			verdict(v.Parity, v.Loosened), v.Digest, megabytes(v.Size), when(v.Created), v.Actor)
 		if report.Summary != "" {
 			fmt.Fprintf(a.out, "report:    %s\n", report.Summary)
 		}
@@ -168,6 +168,9 @@ func (a *app) tellSignature(s *wire.Signature) {
 			note = strings.TrimPrefix(note+", only "+listed(in.Domain), ", ")
 		}
 		rows = append(rows, []string{in.Name, typed(in), "input", orDash(note)})
+	}
+	for _, name := range s.Unused {
+		rows = append(rows, []string{name, "-", "unused", "may be left out, any value is passed over"})
 	}
 	for _, out := range s.Outputs {
 		rows = append(rows, []string{out.Name, typed(out), out.Kind, orDash(listed(out.Classes))})

@@ -74,7 +74,7 @@ func pushQuotient(t *testing.T, server *client.Client, isolation string) {
 	if _, err := upload(t, server, "quotient", quotient(), true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Stable: 1, Isolation: isolation}); err != nil {
+	if _, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Traffic: wire.Traffic{Stable: 1, Isolation: isolation}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -181,7 +181,7 @@ func TestIsolationIsOfTheDeployment(t *testing.T) {
 		t.Errorf("it runs in %s", got)
 	}
 	for _, isolation := range []string{"process", "shared", "process"} {
-		d, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Stable: 1, Isolation: isolation})
+		d, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Traffic: wire.Traffic{Stable: 1, Isolation: isolation}})
 		if err != nil || d.Isolation != isolation {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -198,14 +198,14 @@ func TestIsolationIsOfTheDeployment(t *testing.T) {
 	if _, err := upload(t, server, "quotient", quotient(enginetest.Op("Identity", []string{"x"}, "unused")), true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Stable: 2}); err != nil {
+	if _, err := server.Deploy(t.Context(), "quotient", wire.Deploy{Traffic: wire.Stable(2)}); err != nil {
 		t.Fatal(err)
 	}
 	back, err := server.Rollback(t.Context(), "quotient", wire.Rollback{})
 	if err != nil || back.Isolation != "process" || back.Stable != 1 {
 		t.Errorf("rolled back to %+v, %v", back, err)
 	}
-	_, err = server.Deploy(t.Context(), "quotient", wire.Deploy{Stable: 1, Isolation: "elsewhere"})
+	_, err = server.Deploy(t.Context(), "quotient", wire.Deploy{Traffic: wire.Traffic{Stable: 1, Isolation: "elsewhere"}})
 	var problem *client.Problem
 	if !errors.As(err, &problem) || problem.Status != http.StatusBadRequest {
 		t.Errorf("%v", err)

@@ -36,7 +36,10 @@ const (
 // outputs, and how they map to the graph's tensors. It is checked inside
 // itself only; whether the graph has such tensors is the plan's question.
 type Signature struct {
-	Inputs  []Input  `json:"inputs"`
+	Inputs []Input `json:"inputs"`
+	// Unused names columns of the training data that the pipeline never reads.
+	// A request may hold them, whatever their values are, and need not.
+	Unused  []string `json:"unused,omitempty"`
 	Outputs []Output `json:"outputs"`
 }
 
@@ -80,6 +83,11 @@ type Output struct {
 	Column    *int       `json:"column,omitempty"`
 	Tolerance *Tolerance `json:"tolerance,omitempty"`
 }
+
+// LoosestDistance is the most that a tolerance may say for rel and abs: a tenth
+// of the answer, and of the output's largest. A bundle that asks for more could
+// be called proven whatever it answers.
+const LoosestDistance = 0.1
 
 // Tolerance says how far an answer may be from the original pipeline's. One
 // form is set: rel and abs (either may be nil), agreement or cosine.

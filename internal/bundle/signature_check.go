@@ -31,6 +31,12 @@ func (s *Signature) check(f *findings) {
 		checkShape(in.Shape, path, f)
 		in.check(path, f)
 	}
+	if len(s.Unused) > maxColumns {
+		f.add("unused", "limit", "more than %d are not supported", maxColumns)
+	}
+	for i, name := range s.Unused {
+		checkName(name, fmt.Sprintf("unused[%d]", i), len(s.Inputs)+i, names, f)
+	}
 	s.checkFeeds(f)
 	clear(names)
 	taken := map[place]int{}
@@ -225,12 +231,11 @@ func (t *Tolerance) check(path string, f *findings) {
 	}
 	within := func(name string, x *float64, least, most float64) {
 		if x != nil && (math.IsNaN(*x) || *x < least || *x > most) {
-			f.add(path+"."+name, "range", "expected a number from %g to %g, got %g", least, most, *x)
+			f.add(path+"."+name, "range", "expected a number from %g to %g, got %g: beyond that, \"proven\" would say nothing", least, most, *x)
 		}
 	}
-	within("rel", t.Rel, 0, math.MaxFloat64)
-	within("abs", t.Abs, 0, math.MaxFloat64)
-	// Below a half, "proven" would say nothing.
+	within("rel", t.Rel, 0, LoosestDistance)
+	within("abs", t.Abs, 0, LoosestDistance)
 	within("agreement", t.Agreement, 0.5, 1)
 	within("cosine", t.Cosine, 0.5, 1)
 }

@@ -9,7 +9,7 @@ import (
 
 // The members that a signature may hold.
 var (
-	signatureMembers = []string{"inputs", "outputs"}
+	signatureMembers = []string{"inputs", "unused", "outputs"}
 	inputMembers     = []string{
 		"name", "description", "type", "shape", "missing", "sentinel", "domain", "unknown", "feed", "column",
 	}
@@ -28,6 +28,7 @@ func decodeSignature(root node) *Signature {
 		}
 		s.Inputs = append(s.Inputs, decodeInput(n))
 	}
+	s.Unused = root.textList("unused")
 	for i, n := range root.objects("outputs") {
 		if i == maxColumns {
 			break
@@ -138,6 +139,20 @@ func (n node) shape(key string) []int64 {
 		}
 	}
 	return shape
+}
+
+func (n node) textList(key string) []string {
+	list := n.list(key, optional)
+	out := make([]string, 0, len(list))
+	for i, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			n.found.add(fmt.Sprintf("%s[%d]", n.at(key), i), "type", "expected a string, got %s", kindOf(v))
+			continue
+		}
+		out = append(out, s)
+	}
+	return slices.Clip(out)
 }
 
 func (n node) scalarList(key string) []Scalar {

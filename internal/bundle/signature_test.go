@@ -17,6 +17,7 @@ const penguinSignature = `{"inputs":[
   {"name":"mass","type":"int64","feed":"X","column":0,"domain":[1,2,-3]},
   {"name":"image","description":"grey","type":"uint8","shape":[-1,8,8]},
   {"name":"old","type":"bool","domain":[true,false]}],
+ "unused":["seen on","id"],
  "outputs":[
   {"name":"label","kind":"label","from":"l","type":"string"},
   {"name":"probabilities","kind":"probabilities","from":"p","type":"float64","classes":["Adelie","Gentoo"],
@@ -47,6 +48,9 @@ func TestParseSignature(t *testing.T) {
 	}
 	if last := s.Outputs[4]; last.From != "embedding" || last.Type != tensor.Invalid || *last.Tolerance.Cosine != 0.99999 {
 		t.Errorf("embedding: %+v", last)
+	}
+	if !reflect.DeepEqual(s.Unused, []string{"seen on", "id"}) {
+		t.Errorf("unused: %q", s.Unused)
 	}
 	if err := s.Check(); err != nil {
 		t.Errorf("what was read does not pass its own check: %v", err)
@@ -160,7 +164,9 @@ func TestParseSignatureRefusesOutputs(t *testing.T) {
 		`{"name":"p","kind":"value","tolerance":3}`:                                                           "outputs[0].tolerance: expected an object",
 		`{"name":"p","kind":"value","tolerance":{}}`:                                                          "expected one of",
 		`{"name":"p","kind":"value","tolerance":{"rel":1,"cosine":1}}`:                                        "expected one of",
-		`{"name":"p","kind":"value","tolerance":{"rel":-1}}`:                                                  "outputs[0].tolerance.rel: expected a number from 0",
+		`{"name":"p","kind":"value","tolerance":{"rel":-1}}`:                                                  "outputs[0].tolerance.rel: expected a number from 0 to 0.1, got -1",
+		`{"name":"p","kind":"value","tolerance":{"rel":0.11}}`:                                                "outputs[0].tolerance.rel: expected a number from 0 to 0.1, got 0.11",
+		`{"name":"p","kind":"value","tolerance":{"rel":0.1,"abs":1e300}}`:                                     "outputs[0].tolerance.abs: expected a number from 0 to 0.1, got 1e+300: beyond that, \"proven\" would say nothing",
 		`{"name":"p","kind":"value","tolerance":{"cosine":1.1}}`:                                              "from 0.5 to 1",
 		`{"name":"p","kind":"label","tolerance":{"agreement":0.1}}`:                                           "from 0.5 to 1",
 		`{"name":"p","kind":"value","tolerance":{"abs":"x"}}`:                                                 "outputs[0].tolerance.abs: expected a number",
@@ -185,6 +191,22 @@ func TestParseSignatureRefusesTheWhole(t *testing.T) {
 		`null`:                                     "expected an object, got null",
 	} {
 		_, err := bundle.ParseSignature([]byte(text))
+		refused(t, err, says)
+	}
+}
+
+func TestParseSignatureRefusesUnusedColumns(t *testing.T) {
+	for unused, says := range map[string]string{
+		`"id"`:        "unused: expected a list",
+		`[7]`:         "unused[0]: expected a string",
+		`[""]`:        "unused[0].name: the name is empty",
+		`["x"]`:       `unused[0].name: "x" is already the name of number 0`,
+		`["a","a"]`:   `unused[1].name: "a" is already the name of number 1`,
+		`["a\u001b"]`: "control characters",
+		`["a"` + strings.Repeat(`,"a"`, 1<<16) + `]`: "more than 65536 are not supported",
+	} {
+		_, err := bundle.ParseSignature([]byte(`{"inputs":[{"name":"x","type":"bool"}],"unused":` + unused +
+			`,"outputs":[{"name":"p","kind":"value"}]}`))
 		refused(t, err, says)
 	}
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Examination Examination `key:"examination"`
 	// Parity is of versions that serve.
 	Parity Parity `key:"parity"`
+	// Canary is of versions on trial whose deployment does not say otherwise.
+	Canary Canary `key:"canary"`
 	Log    Log    `key:"log"`
 }
 
@@ -91,6 +93,22 @@ type Examination struct {
 type Parity struct {
 	// ProbeInterval is the time between two probes; 0 is none at all.
 	ProbeInterval time.Duration `key:"probe_interval" default:"1m" min:"0s" max:"24h"`
+}
+
+// Canary is what a version on trial has to keep to, and what must have been seen
+// of it before it takes the next step of its traffic. A deployment may have
+// limits of its own. Rates are shares from 0 to 1.
+type Canary struct {
+	// MinRequests and MinTime are what a step takes at least.
+	MinRequests int           `key:"min_requests" default:"100" min:"1" max:"1000000"`
+	MinTime     time.Duration `key:"min_time" default:"30s" min:"0s" max:"168h"`
+	// MaxErrorRate and MaxInvalidRate are margins over the stable version's.
+	MaxErrorRate   float64 `key:"max_error_rate" default:"0.01" min:"0" max:"1"`
+	MaxInvalidRate float64 `key:"max_invalid_rate" default:"0.01" min:"0" max:"1"`
+	// MaxLatencyRatio is how many times the stable version's p50 and p99 its own may be.
+	MaxLatencyRatio float64 `key:"max_latency_ratio" default:"2" min:"1" max:"1000"`
+	// MaxDisagreement is the share of the same rows that it may answer otherwise.
+	MaxDisagreement float64 `key:"max_disagreement" default:"0.1" min:"0" max:"1"`
 }
 
 // Log is what the server says about itself, on standard error.

@@ -54,7 +54,11 @@ func TestDefaults(t *testing.T) {
 		Runtime:     Runtime{MaxQueued: 1024, IntraOpThreads: 1, Isolation: "auto"},
 		Examination: Examination{Timeout: 10 * time.Minute},
 		Parity:      Parity{ProbeInterval: time.Minute},
-		Log:         Log{Level: "info", Format: "json"},
+		Canary: Canary{
+			MinRequests: 100, MinTime: 30 * time.Second, MaxErrorRate: 0.01, MaxInvalidRate: 0.01,
+			MaxLatencyRatio: 2, MaxDisagreement: 0.1,
+		},
+		Log: Log{Level: "info", Format: "json"},
 	}
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -109,6 +113,8 @@ func TestEachKeyHasItsVariable(t *testing.T) {
 		switch {
 		case k.name == "server.access_log":
 			value = "false"
+		case typ == "float64":
+			value = k.tag.Get("max")
 		case k.tag.Get("is") == "address":
 			value = "127.0.0.1:7"
 		case k.tag.Get("oneof") != "":
@@ -173,6 +179,14 @@ func TestRefused(t *testing.T) {
 		{"size below", "server: {max_body: 0}", nil, "choose 1KiB to 2GiB"},
 		{"fraction", "registry: {max_files: 1.5}", nil, `registry.max_files is "1.5" (in FILE): write a whole number`},
 		{"number below", "runtime: {intra_op_threads: 0}", nil, "choose 1 to 1024"},
+		{"no number", "canary: {max_error_rate: 1%}", nil, `canary.max_error_rate is "1%" (in FILE): write a number such as 0.01`},
+		{"share above", "canary: {max_error_rate: 1.5}", nil, `canary.max_error_rate is "1.5" (in FILE): choose 0 to 1`},
+		{"share just above", "canary: {max_error_rate: 1.0000001}", nil, "choose 0 to 1"},
+		{"share below", "canary: {max_invalid_rate: -0.01}", nil, "choose 0 to 1"},
+		{"ratio below", "canary: {max_latency_ratio: 0.99}", nil, "choose 1 to 1000"},
+		{"not a number", "canary: {max_disagreement: .nan}", nil, `canary.max_disagreement is "NaN" (in FILE): choose 0 to 1`},
+		{"infinite", "", []string{"TENON_CANARY_MAX_LATENCY_RATIO", "inf"}, "choose 1 to 1000"},
+		{"share beyond all floats", "canary: {max_disagreement: 1e999}", nil, "write a number such as 0.01"},
 		{"not a truth", "server: {access_log: 'on'}", nil, `server.access_log is "on" (in FILE): choose one of true, false`},
 		{"not a level", "", []string{"TENON_LOG_LEVEL", "loud"}, "choose one of debug, info, warn, error"},
 	}
@@ -234,6 +248,15 @@ func TestOnlyLoopbackWithoutAuthentication(t *testing.T) {
 		c.Server.AllowUnauthenticated = true
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s, allowed: %v", listen, err)
+		}
+	}
+}
+
+func TestFractions(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "1": 1, "0.25": 0.25, "1e-7": 1e-7, ".5": 0.5} {
+		c, err := Load(Source{File: write(t, "canary: {max_error_rate: "+text+"}")})
+		if err != nil || c.Canary.MaxErrorRate != want {
+			t.Errorf("%s is read as %v, %v", text, c.Canary.MaxErrorRate, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"reflect"
@@ -58,7 +59,7 @@ func (k key) set(c *Config, text string) error {
 	}
 	for _, bound := range []struct {
 		tag  string
-		sign int64
+		sign int
 	}{{"min", 1}, {"max", -1}} {
 		limit, ok := k.tag.Lookup(bound.tag)
 		if !ok {
@@ -68,12 +69,21 @@ func (k key) set(c *Config, text string) error {
 		if err != nil {
 			panic(fmt.Sprintf("config: tag %s of %s: %v", bound.tag, k.name, err))
 		}
-		if value.Int() != l.Int() && (value.Int() < l.Int()) == (bound.sign > 0) {
+		if compare(value, l) == -bound.sign {
 			return fmt.Errorf("choose %s to %s", k.tag.Get("min"), k.tag.Get("max"))
 		}
 	}
 	field.Set(value)
 	return nil
+}
+
+// compare is cmp.Compare of two numbers of one type; a float that is not a
+// number is below all others.
+func compare(a, b reflect.Value) int {
+	if a.CanFloat() {
+		return cmp.Compare(a.Float(), b.Float())
+	}
+	return cmp.Compare(a.Int(), b.Int())
 }
 
 // parse reads text as the type of the key's field.
@@ -88,6 +98,10 @@ func (k key) parse(text string) (reflect.Value, error) {
 	case reflect.TypeFor[int]():
 		if value, err = strconv.Atoi(text); err != nil {
 			err = fmt.Errorf("write a whole number")
+		}
+	case reflect.TypeFor[float64]():
+		if value, err = strconv.ParseFloat(text, 64); err != nil {
+			err = fmt.Errorf("write a number such as 0.01")
 		}
 	case reflect.TypeFor[time.Duration]():
 		if value, err = time.ParseDuration(text); err != nil {

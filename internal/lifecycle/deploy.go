@@ -10,11 +10,11 @@ import (
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
-// Deploy puts a version into traffic: it is loaded and warmed, the deployment
+// Deploy puts versions into traffic: they are loaded and warmed, the deployment
 // is recorded, and then one pointer is swapped. Requests that run end on the
-// version they began with. The faults: not found, conflict (expected is no
-// longer the current deployment), unprocessable (it cannot be loaded, or a
-// later examination failed).
+// version they began with. The faults: invalid (the versions do not go
+// together), not found, conflict (expected is no longer the current deployment),
+// unprocessable (one cannot be loaded, or a later examination of it failed).
 func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
 	lock := m.change(model)
 	lock.Lock()
@@ -23,14 +23,24 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 	if err != nil {
 		return wire.Deployment{}, err
 	}
-	return m.deploy(ctx, st, registry.NewDeployment{
-		Stable: d.Stable, Reason: d.Reason, Expected: d.Expected, Isolation: d.Isolation,
-	}, by)
+	if d.Stable == 0 {
+		now := st.Current()
+		if now == nil {
+			return wire.Deployment{}, fault.New(fault.Conflict, fault.NothingDeployed,
+				"The model %q has no version in traffic beside which another could be tried: say which one is to be stable.", model)
+		}
+		d.Stable = now.Stable
+	}
+	if err := checkTraffic(&d.Traffic); err != nil {
+		return wire.Deployment{}, err
+	}
+	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by)
 }
 
-// Rollback deploys the stable version of the deployment before this one, or
-// the version that the request names; again, it comes back. The version is
-// still loaded, so nothing is read but the record written.
+// Rollback ends the canary that is on trial. Where none is, it deploys the
+// stable version of the deployment before this one; said again, it comes back. A
+// request may also name the version. It is still loaded, so nothing is read but
+// the record written.
 func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
 	lock := m.change(model)
 	lock.Lock()
@@ -39,28 +49,37 @@ func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, b
 	if err != nil {
 		return wire.Deployment{}, err
 	}
-	d := registry.NewDeployment{Stable: r.To, Expected: r.Expected, Reason: r.Reason}
+	d := registry.NewDeployment{Expected: r.Expected, Reason: r.Reason}
 	if d.Reason == "" {
 		d.Reason = "rollback"
 	}
-	if d.Stable == 0 {
-		before := st.Previous()
-		if before == nil {
-			return wire.Deployment{}, fault.New(fault.Conflict, fault.NothingDeployed,
-				"The model %q has no deployment of another version to go back to: deploy one with `tenon deploy %s/N`.", model, model)
-		}
-		d.Stable, d.Other = before.Stable, before.Other
+	now, before := st.Current(), st.Previous()
+	switch {
+	case r.To != 0:
+		d.Traffic = wire.Stable(r.To)
+	case now != nil && now.Canary != nil:
+		d.Traffic, d.Other = withoutCanary(now.Traffic), now.Other
+	case before != nil:
+		d.Traffic, d.Other = wire.Stable(before.Stable), before.Other
+	default:
+		return wire.Deployment{}, fault.New(fault.Conflict, fault.NothingDeployed,
+			"The model %q has no deployment of another version to go back to: deploy one with `tenon deploy %s/N`.", model, model)
 	}
 	d.Isolation = isolationOf(st, d.Stable)
 	return m.deploy(ctx, st, d, by)
 }
 
-// deploy is the way of both; the caller holds the model's lock.
+func withoutCanary(t wire.Traffic) wire.Traffic {
+	t.Canary, t.Limits = nil, nil
+	return t
+}
+
+// deploy is the way of all changes of traffic; the caller holds the model's lock.
 func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp) (wire.Deployment, error) {
-	if err := deployable(st, d.Stable); err != nil {
+	if err := deployableAll(st, &d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
-	fresh, err := m.prepare(ctx, st, d.Stable, d.Isolation)
+	fresh, err := m.prepareAll(ctx, st, &d.Traffic)
 	if err != nil {
 		return wire.Deployment{}, err
 	}
@@ -69,16 +88,70 @@ func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.New
 		st, err = m.store.State(st.Name)
 	}
 	if err != nil {
-		if fresh != nil {
-			fresh.Drop()
-		}
+		drop(fresh)
 		return wire.Deployment{}, err
 	}
 	m.route(ctx, st, fresh)
-	m.examineLive(st, done.Stable)
-	m.log.Info("a version was deployed", "model", st.Name, "version", done.Stable, "deployment", done.Number,
-		"reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
+	for _, n := range versionsIn(&done.Traffic) {
+		m.examineLive(st, n)
+	}
+	m.log.Info("a deployment is in force", "model", st.Name, "deployment", done.Number, "stable", done.Stable,
+		"canary", done.Canary, "shadow", done.Shadow, "reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
 	return deployment(st.Name, &done), nil
+}
+
+// fresh are versions that were loaded and are not routed yet, by number.
+type fresh map[int]*host.Version
+
+func drop(f fresh) {
+	for _, v := range f {
+		v.Drop()
+	}
+}
+
+// versionsIn lists the versions of a deployment, the stable one first.
+func versionsIn(t *wire.Traffic) []int {
+	list := []int{t.Stable}
+	if t.Canary != nil {
+		list = append(list, t.Canary.Version)
+	}
+	if t.Shadow != 0 {
+		list = append(list, t.Shadow)
+	}
+	return list
+}
+
+// deployableAll refuses versions that may not take traffic. A stable one may
+// stay beside a change of what is on trial: it is never taken down.
+func deployableAll(st *registry.State, t *wire.Traffic) error {
+	now := st.Current()
+	beside := now != nil && now.Stable == t.Stable &&
+		(t.Canary != nil || t.Shadow != 0 || now.Canary != nil || now.Shadow != 0)
+	for _, n := range versionsIn(t) {
+		if beside && n == t.Stable {
+			continue
+		}
+		if err := deployable(st, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepareAll loads and warms the versions of a deployment that need it.
+func (m *Manager) prepareAll(ctx context.Context, st *registry.State, t *wire.Traffic) (fresh, error) {
+	loaded := fresh{}
+	for _, n := range versionsIn(t) {
+		v, err := m.prepare(ctx, st, n, t.Isolation)
+		if err != nil {
+			drop(loaded)
+			return nil, err
+		}
+		if v != nil {
+			loaded[n] = v
+		}
+	}
+	return loaded, nil
 }
 
 // deployable refuses a version that is not there, and one whose later
@@ -136,13 +209,17 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 	if err != nil {
 		return wire.Alias{}, err
 	}
-	var fresh *host.Version
+	loaded := fresh{}
 	if a.Version > 0 {
 		if err := deployable(st, a.Version); err != nil {
 			return wire.Alias{}, err
 		}
-		if fresh, err = m.prepare(ctx, st, a.Version, isolationOf(st, a.Version)); err != nil {
+		v, err := m.prepare(ctx, st, a.Version, isolationOf(st, a.Version))
+		if err != nil {
 			return wire.Alias{}, err
+		}
+		if v != nil {
+			loaded[a.Version] = v
 		}
 	}
 	err = m.store.SetAlias(ctx, model, alias, a.Version, a.Expected, by)
@@ -150,12 +227,10 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 		st, err = m.store.State(model)
 	}
 	if err != nil {
-		if fresh != nil {
-			fresh.Drop()
-		}
+		drop(loaded)
 		return wire.Alias{}, err
 	}
-	m.route(ctx, st, fresh)
+	m.route(ctx, st, loaded)
 	m.examineLive(st, a.Version)
 	m.log.Info("an alias was set", "model", model, "alias", alias, "version", a.Version, "actor", by.Actor, "request_id", by.RequestID)
 	return wire.Alias{Model: model, Alias: alias, Version: a.Version}, nil
@@ -163,7 +238,7 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 
 func deployment(model string, d *registry.Deployment) wire.Deployment {
 	return wire.Deployment{
-		Number: d.Number, Model: model, Stable: d.Stable, Isolation: d.Isolation, Reason: d.Reason,
+		Number: d.Number, Model: model, Traffic: d.Traffic, Reason: d.Reason,
 		Created: d.Created, Actor: d.Actor, RequestID: d.RequestID,
 	}
 }

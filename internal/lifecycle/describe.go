@@ -72,7 +72,7 @@ func (m *Manager) model(st *registry.State) wire.Model {
 		shown := deployment(st.Name, d)
 		out.Deployment, out.Stable = &shown, d.Stable
 		if v, ok := st.Version(d.Stable); ok {
-			out.Parity = string(v.Parity)
+			out.Parity, out.Loosened = string(v.Parity), v.Loosened
 		}
 		out.Ready = m.loaded(st.Name, d.Stable) != nil
 		out.Probe = m.probeOf(st.Name, d.Stable)
@@ -158,7 +158,7 @@ func (m *Manager) find(model string, n int) (*registry.State, registry.Version, 
 
 func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 	out := wire.Version{
-		Model: st.Name, Version: v.Number, Digest: v.Digest, Size: v.Size, Parity: string(v.Parity),
+		Model: st.Name, Version: v.Number, Digest: v.Digest, Size: v.Size, Parity: string(v.Parity), Loosened: v.Loosened,
 		Created: v.Created, Actor: v.Actor, RequestID: v.RequestID, Deleted: v.Deleted,
 		Loaded: m.loaded(st.Name, v.Number) != nil, Probe: m.probeOf(st.Name, v.Number),
 	}
@@ -166,12 +166,24 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 		out.Isolation, out.IsolationReason = string(live.Placed.Isolation), live.Placed.Reason
 	}
 	if d := st.Current(); d != nil {
-		out.Stable = d.Stable == v.Number
+		out.Stable, out.Role = d.Stable == v.Number, roleOf(&d.Traffic, v.Number)
 	}
 	if routes := m.host.Routes(st.Name); routes != nil && routes.Failed[v.Number] != nil {
 		out.Problem = sentence(routes.Failed[v.Number])
 	}
 	return out
+}
+
+func roleOf(t *wire.Traffic, n int) string {
+	switch {
+	case n == t.Stable:
+		return "stable"
+	case n == t.Shadow:
+		return "shadow"
+	case t.Has(n):
+		return "canary"
+	}
+	return ""
 }
 
 // Deployments lists a model's deployments, newest first.
@@ -308,7 +320,7 @@ func sentence(err error) string {
 // signature shows a loaded version's columns and outputs; a bare model's are
 // its tensors.
 func signature(v *host.Version) *wire.Signature {
-	out := &wire.Signature{Inputs: []wire.Column{}, Outputs: []wire.Column{}}
+	out := &wire.Signature{Inputs: []wire.Column{}, Unused: v.Plan.Layout.Unused, Outputs: []wire.Column{}}
 	for i := range v.Plan.Layout.Columns {
 		c := &v.Plan.Layout.Columns[i]
 		column := wire.Column{Name: c.Name, Type: c.Type.String(), Shape: c.Shape, Missing: string(bundle.MissingRefused)}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/registry"
@@ -215,15 +216,15 @@ func (m *Manager) resume(ctx context.Context, name string) {
 }
 
 // route makes the host serve what st says: versions that are loaded already
-// stay, fresh (where not nil) joins them, the others that should be loaded are.
+// stay, fresh ones join them, the others that should be loaded are.
 // Loads here are the server's own business, so the end of the request that
 // caused them does not end them.
-func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Version) {
+func (m *Manager) route(ctx context.Context, st *registry.State, loaded fresh) {
 	ctx = context.WithoutCancel(ctx)
 	routes := routesOf(st)
 	for _, n := range wanted(st) {
-		if fresh != nil && fresh.Number == n {
-			routes.Loaded[n] = fresh
+		if v := loaded[n]; v != nil {
+			routes.Loaded[n] = v
 			continue
 		}
 		isolation := isolationOf(st, n)
@@ -250,10 +251,30 @@ func (m *Manager) route(ctx context.Context, st *registry.State, fresh *host.Ver
 		}
 		routes.Loaded[n] = v
 	}
-	if fresh != nil && routes.Loaded[fresh.Number] != fresh {
-		fresh.Drop() // another process deployed again in between
+	for n, v := range loaded {
+		if routes.Loaded[n] != v {
+			v.Drop() // another process deployed again in between
+		}
 	}
+	m.keepServing(routes)
 	m.host.Route(routes)
+}
+
+// keepServing leaves the traffic on the version that has it now where the one
+// that should take over cannot be loaded here. What is wrong stays visible: the
+// model is not ready, and its problem says why.
+func (m *Manager) keepServing(routes *host.Routes) {
+	now := m.host.Routes(routes.Model)
+	wanted := routes.Traffic.Stable
+	if now == nil || wanted == 0 || routes.Loaded[wanted] != nil {
+		return
+	}
+	before := now.Traffic.Stable
+	if v := now.Loaded[before]; v != nil && routes.Known[before] {
+		routes.Loaded[before], routes.Traffic = v, wire.Stable(before)
+		m.log.Error("the version before goes on in the place of one that could not be loaded",
+			"model", routes.Model, "serving", before, "deployed", wanted)
+	}
 }
 
 // load opens a version from its view.
@@ -285,7 +306,7 @@ func routesOf(st *registry.State) *host.Routes {
 		}
 	}
 	if d := st.Current(); d != nil {
-		routes.Stable = d.Stable
+		routes.Traffic, routes.Deployment, routes.Since = d.Traffic, d.Number, d.Created
 	}
 	return routes
 }
@@ -301,7 +322,9 @@ func wanted(st *registry.State) []int {
 		}
 	}
 	if d := st.Current(); d != nil {
-		add(d.Stable)
+		for _, n := range versionsIn(&d.Traffic) {
+			add(n)
+		}
 	}
 	for _, n := range st.Aliases {
 		add(n)

@@ -78,7 +78,7 @@ func (m *Manager) ProbeNext(ctx context.Context) {
 	if !ok {
 		return
 	}
-	lease, err := m.host.Acquire(ctx, ref.Reference{Model: at.model, Version: at.number})
+	lease, err := m.host.Acquire(ctx, ref.Reference{Model: at.model, Version: at.number}, "")
 	if err != nil {
 		return // it was taken down meanwhile
 	}

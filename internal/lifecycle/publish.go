@@ -141,7 +141,7 @@ func (m *Manager) judge(report *wire.Report, allowFailure bool) (registry.NewVer
 	if report == nil {
 		return registry.NewVersion{Parity: registry.ParityNotProven}, nil
 	}
-	verdict := registry.NewVersion{Parity: registry.ParityProven, With: m.runtime}
+	verdict := registry.NewVersion{Parity: registry.ParityProven, With: m.runtime, Loosened: report.Loosened}
 	if !report.Passed {
 		if !allowFailure {
 			return verdict, parityFailed(report, "The server's answers are not the pipeline's: %s Nothing was registered. "+
@@ -177,7 +177,7 @@ func (m *Manager) register(
 
 func published(v registry.Version, existing bool) wire.Published {
 	out := wire.Published{
-		Model: v.Model, Version: v.Number, Digest: v.Digest, Parity: string(v.Parity), Existing: existing,
+		Model: v.Model, Version: v.Number, Digest: v.Digest, Parity: string(v.Parity), Loosened: v.Loosened, Existing: existing,
 	}
 	if v.Report != "" {
 		out.Report = fmt.Sprintf("/v1/models/%s/versions/%d/report", v.Model, v.Number)

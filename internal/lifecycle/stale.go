@@ -83,7 +83,7 @@ func (m *Manager) examineAgain(ctx context.Context, st *registry.State, v regist
 		log.Error("an earlier version could not be examined", "error", err)
 		return
 	}
-	verdict := registry.NewVersion{Parity: registry.ParityProven, With: m.runtime}
+	verdict := registry.NewVersion{Parity: registry.ParityProven, With: m.runtime, Loosened: report.Loosened}
 	switch {
 	case v.Parity == registry.ParityOverridden:
 		verdict.Parity = registry.ParityOverridden

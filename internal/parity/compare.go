@@ -2,6 +2,7 @@ package parity
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -22,6 +23,7 @@ type output struct {
 	typ    tensor.Type
 	report wire.OutputReport
 	total  int // rows that the golden set has of it
+	ofData int // those of them that are of the data, not made to sit on an edge
 
 	differ []wire.RowReport // the first rows without agreement; failed counts them
 	plot   *plot            // nil where there is none
@@ -40,8 +42,8 @@ func (o *output) relative(distance float64) float64 {
 // square is a number still.
 const plotted = 1e100
 
-func newOutput(o *bundle.Output, scale float64, rows int) *output {
-	return &output{name: o.Name, kind: o.Kind, typ: o.Type, total: rows, report: wire.OutputReport{
+func newOutput(o *bundle.Output, scale float64, rows, ofData int) *output {
+	return &output{name: o.Name, kind: o.Kind, typ: o.Type, total: rows, ofData: ofData, report: wire.OutputReport{
 		Name: o.Name, Kind: string(o.Kind), Type: o.Type.String(), Tolerance: toleranceOf(o), Scale: scale,
 	}}
 }
@@ -66,11 +68,35 @@ func (o *output) compare(expected, got any) verdict {
 	default:
 		v = o.near(expected, got)
 	}
-	if v.failed || v.differs {
+	if v.failed {
 		o.report.Failed++
 	}
 	return v
 }
+
+// vote counts a row for or against the agreement. It is one of the data's
+// distribution, so rows that were made up to sit on edges are told beside it.
+func (o *output) vote(why string, v verdict) (counts bool) {
+	switch {
+	case o.report.Tolerance.Agreement == nil:
+		return false
+	case o.ofData > 0 && !natural(why):
+		if o.report.MadeUp == nil {
+			o.report.MadeUp = &wire.MadeUp{}
+		}
+		o.report.MadeUp.Rows++
+		if !v.differs {
+			o.report.MadeUp.Agree++
+		}
+		return false
+	case v.differs:
+		o.report.Failed++
+	}
+	return true
+}
+
+// voters are the rows that an agreement is a share of.
+func (o *output) voters() int { return cmp.Or(o.ofData, o.total) }
 
 // absent is the verdict on a row whose answer lacks the output.
 func (o *output) absent(expected any) verdict {
@@ -164,13 +190,22 @@ func (o *output) short() string {
 	if least == nil || o.total == 0 {
 		return ""
 	}
-	share := float64(o.total-o.report.Failed) / float64(o.total)
+	share := float64(max(o.voters()-o.report.Failed, 0)) / float64(o.voters())
 	o.report.Agreement = &share
 	if share < *least {
 		return fmt.Sprintf("%s agrees on %.2f%% of rows, and %.2f%% are asked for", o.name, 100*share, 100**least)
 	}
 	o.report.Failed = 0 // they are within the tolerance
 	return ""
+}
+
+// beside says of how many made-up rows some do not agree, "" where all do.
+func (o *output) beside() string {
+	m := o.report.MadeUp
+	if m == nil || m.Agree == m.Rows {
+		return ""
+	}
+	return fmt.Sprintf("; of %d rows made up to sit on edges, which do not count, %d agree", m.Rows, m.Agree)
 }
 
 // cosine compares the directions of two vectors.

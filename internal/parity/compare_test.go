@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/tenon-ml/tenon/api/wire"
 )
 
 // The outputs of the tests, as a signature says them.
@@ -22,8 +24,8 @@ const (
 	singles       = `{"name":"y","kind":"probabilities","type":"float32","classes":["a","b"]}`
 	declaredBoth  = `{"name":"y","kind":"value","type":"float64","tolerance":{"rel":0.1,"abs":0.01}}`
 	declaredNone  = `{"name":"y","kind":"value","type":"float64","tolerance":{"rel":0,"abs":0}}`
-	declaredHuge  = `{"name":"y","kind":"value","type":"float64","tolerance":{"rel":1e308,"abs":1e308}}`
-	declaredLabel = `{"name":"y","kind":"label","type":"int64","tolerance":{"rel":0,"abs":1}}`
+	declaredMost  = `{"name":"y","kind":"value","type":"float64","tolerance":{"rel":0.1,"abs":0.1}}`
+	declaredLabel = `{"name":"y","kind":"label","type":"int64","tolerance":{"rel":0.1,"abs":0}}`
 )
 
 // TestOneRow has a line for every rule on one value. All of them are alone in
@@ -141,10 +143,11 @@ func TestOneRow(t *testing.T) {
 		{declaredNone, `1`, `1.0000000000000002`, fails},
 		{declaredNone, `"NaN"`, `null`, passes},
 		{declaredNone, `"Infinity"`, `"Infinity"`, passes},
-		{declaredLabel, `1`, `2`, passes},
+		{declaredLabel, `10`, `11`, passes},
 		{declaredLabel, `10`, `12`, fails},
-		{declaredHuge, `2`, `-5`, passes},
-		{declaredHuge, `2`, `"Infinity"`, fails},
+		{declaredMost, `1.7e308`, `1.4e308`, passes},
+		{declaredMost, `1.7e308`, `1.3e308`, fails},
+		{declaredMost, `1.7e308`, `"Infinity"`, fails},
 	} {
 		report := replay(t, c.output, row(c.expected, c.got))
 		if report.Passed != c.pass || (report.FailedRows == 0) != c.pass || (report.Outputs[0].Failed == 0) != c.pass || (len(report.Worst) == 0) != c.pass {
@@ -169,7 +172,7 @@ func TestRuleIsShown(t *testing.T) {
 		singles:       "{Exact:false Rel:0 Abs:1e-05 Declared:false}",
 		declaredBoth:  "{Exact:false Rel:0.1 Abs:0.01 Declared:true}",
 		declaredNone:  "{Exact:true Rel:0 Abs:0 Declared:true}",
-		declaredLabel: "{Exact:false Rel:0 Abs:1 Declared:true}",
+		declaredLabel: "{Exact:false Rel:0.1 Abs:0 Declared:true}",
 	} {
 		used := replay(t, output, row("1", "1")).Outputs[0].Tolerance
 		got := fmt.Sprintf("{Exact:%v Rel:%v Abs:%v Declared:%v}", used.Exact, used.Rel, used.Abs, used.Declared)
@@ -220,6 +223,41 @@ func TestDistances(t *testing.T) {
 	}
 }
 
+// TestLoosened: what is looser than the rule of networks is said wherever the
+// verdict is, and only where there is a verdict that it led to.
+func TestLoosened(t *testing.T) {
+	output := func(rule string) string {
+		return `{"name":"y","kind":"value","type":"float64","tolerance":` + rule + `}`
+	}
+	for rule, want := range map[string]string{
+		`{"rel":1e-4,"abs":1e-5}`: "",
+		`{"rel":0,"abs":0}`:       "",
+		`{"rel":1e-3}`:            "rel 0.001, abs 0",
+		`{"abs":2e-5}`:            "rel 0, abs 2e-05",
+		`{"agreement":0.99}`:      "agreement ≥ 99 %",
+		`{"cosine":0.99999}`:      "",
+		`{"cosine":0.999}`:        "cosine ≥ 0.999",
+	} {
+		report := replay(t, output(rule), row("1", "1"), row("2", "2"))
+		if !report.Passed || report.Loosened != want || strings.Contains(report.Summary, "loosened") != (want != "") {
+			t.Errorf("%s: %q, %s", rule, report.Loosened, report.Summary)
+		}
+	}
+	if report := replay(t, output(`{"rel":1e-3}`), row("1", "2")); report.Passed || report.Loosened != "" {
+		t.Errorf("a failed one: %q", report.Loosened)
+	}
+	var many, said []string
+	for i, rel := range []float64{1e-9, 0.01, 0.01, 0.02, 0.03, 0.04, 0.05} {
+		many = append(many, fmt.Sprintf(`{"name":"y%d","kind":"value","type":"float64","tolerance":{"rel":%g}}`, i, rel))
+		said = append(said, fmt.Sprintf(`"y%d":1`, i))
+	}
+	answer := `"predictions":[{` + strings.Join(said, ",") + `}]`
+	report := replay(t, strings.Join(many, ","), golden{why: "hold-out", body: `{"instances":[{"x":1}]}`, expected: answer, got: `{` + answer + `}`})
+	if report.Loosened != "rel 0.01, abs 0; rel 0.02, abs 0; rel 0.03, abs 0; 2 more" {
+		t.Error(report.Loosened)
+	}
+}
+
 func TestAgreement(t *testing.T) {
 	const labels = `{"name":"y","kind":"label","type":"int64","tolerance":{"agreement":0.75}}`
 	const classes = `{"name":"y","kind":"probabilities","type":"float32","classes":["a","b"],"tolerance":{"agreement":0.75}}`
@@ -260,6 +298,15 @@ func TestAgreement(t *testing.T) {
 				t.Errorf("%d rows failed", o.Failed)
 			}
 		})
+	}
+	edge := golden{why: "boundary", body: wrong.body, expected: wrong.expected, got: wrong.got}
+	told := replay(t, labels, right, wrong, right, right, edge, edge)
+	if o := told.Outputs[0]; !told.Passed || *o.Agreement != 0.75 || *o.MadeUp != (wire.MadeUp{Rows: 2}) ||
+		told.Summary != "Within the agreement asked for: y agrees on 75.00% of 4 rows, and 75.00% are asked for; of 2 rows made up to sit on edges, which do not count, 0 agree." {
+		t.Errorf("made-up rows are told beside the share: %+v", told)
+	}
+	if told = replay(t, labels, edge, edge); told.Passed || told.Outputs[0].MadeUp != nil {
+		t.Errorf("made-up rows alone are what there is to count: %+v", told)
 	}
 	report := replay(t, labels, wrong, right)
 	if w := report.Worst[0]; w.Detail != "expected 1, got 2" || string(w.Input) != `{"x":1}` || !strings.Contains(report.Summary, "50.00%") {

@@ -165,6 +165,14 @@ func leafOf(r record) float64 {
 	return leaf
 }
 
+// rarely needs the town in about half of the rows only, as a tree does.
+func rarely(r record) float64 {
+	if r.x("b") > 9 {
+		return leafOf(r) + worth(r.text("town"))
+	}
+	return leafOf(r)
+}
+
 func y(f func(record) float64) model {
 	return func(r record) record { return record{"y": number(f(r))} }
 }
@@ -286,6 +294,7 @@ var diagnoses = []struct {
 	{name: "categories-exchanged", code: "categories-permuted", columns: "town", truth: y(smooth), wrong: edited(y(smooth), towned(map[string]string{"Bonn": "Emden", "Emden": "Bonn"}, ""))},
 	{name: "categories-rolled", code: "categories-permuted", columns: "town", truth: y(smooth), wrong: edited(y(smooth), towned(map[string]string{"Bonn": "Celle", "Celle": "Emden", "Emden": "Kiel", "Kiel": "Bonn"}, ""))},
 	{name: "category-lost", code: "category-lost", columns: "town", truth: y(smooth), wrong: edited(y(smooth), towned(map[string]string{"Emden": "?"}, ""))},
+	{name: "category-lost-where-few-rows-tell", code: "category-lost", columns: "town", truth: y(rarely), wrong: edited(y(rarely), towned(map[string]string{"Emden": "?"}, ""))},
 	{name: "unseen-known", code: "unseen-as-category", columns: "town", truth: y(smooth), wrong: edited(y(smooth), towned(nil, "Bonn"))},
 	{name: "category-differs", code: "category-differs", columns: "town", truth: y(smooth), wrong: func(r record) record {
 		if r.text("town") == "Kiel" {
@@ -293,6 +302,12 @@ var diagnoses = []struct {
 		}
 		return y(smooth)(r)
 	}},
+	{name: "towns-are-all-one", code: "input-ignored", columns: "town", truth: func(r record) record {
+		if r.text("town") == "Kiel" && r.x("c") > 2 {
+			return record{"y": r.x("c") * r.x("b")}
+		}
+		return y(leafOf)(r)
+	}, wrong: y(leafOf)},
 	{name: "less", code: "less-or-equal", truth: y(leafOf), wrong: edited(y(leafOf), set("b", func(x float64) float64 { return math.Nextafter(x, 99) }))},
 	{name: "float32", code: "rounded-to-float32", truth: y(leafOf), wrong: edited(y(leafOf), set("b", func(x float64) float64 { return float64(float32((x-3.3)/7.7))*7.7 + 3.3 }))},
 	{name: "labels", code: "labels-permuted", truth: chance(score), wrong: then(chance(score), func(said record) record {

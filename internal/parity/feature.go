@@ -245,7 +245,9 @@ func sum(values []float64) (total float64) {
 }
 
 // natural is whether a row is one of the data, not one made to sit on an edge.
-func (r row) natural() bool { return r.why == "hold-out" || r.why == "training" || r.why == "" }
+func (r row) natural() bool { return natural(r.why) }
+
+func natural(why string) bool { return why == "hold-out" || why == "training" || why == "" }
 
 // onThreshold is whether a row was made to sit on a threshold.
 func (r row) onThreshold() bool { return r.why == "boundary" }

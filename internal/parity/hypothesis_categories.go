@@ -161,8 +161,9 @@ func categoryLost(l *lab) (found []hypothesis) {
 		if !l.convinces(h) {
 			continue
 		}
-		if 2*count(l.likeUnseen(f, l.right)) > len(l.right) || 2*len(lost) > len(f.stats.categories) {
-			continue // the column hardly matters, so that says nothing
+		base := float64(count(l.likeUnseen(f, l.right))) / float64(max(len(l.right), 1))
+		if byAccident(h.explains, base) || 2*len(lost) > len(f.stats.categories) {
+			continue // so many answer alike where the column hardly matters
 		}
 		h.columns = []string{f.name}
 		h.says = fmt.Sprintf("Column %s: %s looks answered like a category that training has not seen:", quoted(h.columns), quoted(sortedKeys(lost)))

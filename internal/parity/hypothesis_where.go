@@ -49,6 +49,12 @@ func whereCategory(l *lab) (found []hypothesis) {
 	return found
 }
 
+// byAccident is whether so many rows may all be what a share of rows are
+// anyway, at one in a million.
+func byAccident(explains int, base float64) bool {
+	return float64(explains)*math.Log(max(base, 0.01)) > math.Log(1e-6)
+}
+
 // where is a hypothesis on a place: nearly all that differ are in it, and most
 // in it differ, though it is not everywhere.
 func (l *lab) where(h hypothesis, in func(row) bool) []hypothesis {
@@ -65,8 +71,7 @@ func (l *lab) where(h hypothesis, in func(row) bool) []hypothesis {
 		}
 	}
 	base := float64(inside) / float64(len(l.rows)) // how often a row is in it by accident
-	if float64(h.explains) < leastShare*float64(h.of) || 2*h.explains < inside || base > 0.7 ||
-		float64(h.explains)*math.Log(max(base, 0.01)) > math.Log(1e-6) {
+	if float64(h.explains) < leastShare*float64(h.of) || 2*h.explains < inside || base > 0.7 || byAccident(h.explains, base) {
 		return nil
 	}
 	return []hypothesis{h}

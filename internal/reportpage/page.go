@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -30,6 +31,8 @@ var page = template.Must(template.New("page").Parse(source))
 // view is what the template shows: everything is computed, nothing is left to it.
 type view struct {
 	Title   string
+	Verdict string // in a sentence's end
+	Badge   string // in two words
 	Style   template.CSS
 	Report  *wire.Report
 	Digest  string
@@ -70,8 +73,14 @@ func Write(w io.Writer, title string, r *wire.Report) error {
 		title = "a bundle"
 	}
 	v := view{
-		Title: title, Style: template.CSS(style), Report: r, Digest: r.Digest, Facts: facts(r),
+		Title: title, Verdict: "the answers differ", Badge: "✗ answers differ", Style: template.CSS(style), Report: r, Digest: r.Digest, Facts: facts(r),
 		Outputs: outputRows(r), Worst: worstRows(r), Coverage: sections(r.Coverage), Env: flat(r.Environment),
+	}
+	switch {
+	case r.Passed && r.Loosened != "":
+		v.Verdict, v.Badge = "the answers are within a loosened tolerance", "✓ within "+r.Loosened
+	case r.Passed:
+		v.Verdict, v.Badge = "the server answers as the pipeline did", "✓ same answers"
 	}
 	for _, c := range r.Causes {
 		v.Causes = append(v.Causes, cause{c, 100 * share(c.Explains, c.Of)})
@@ -100,8 +109,11 @@ func Write(w io.Writer, title string, r *wire.Report) error {
 func facts(r *wire.Report) []pair {
 	list := []pair{
 		{"rows", fmt.Sprint(r.Rows)},
-		{"beyond tolerance", fmt.Sprint(r.FailedRows)},
 		{"requests", fmt.Sprint(r.Requests)},
+	}
+	byRow := func(o wire.OutputReport) bool { return o.Tolerance.Agreement == nil }
+	if len(r.Outputs) == 0 || slices.ContainsFunc(r.Outputs, byRow) {
+		list = slices.Insert(list, 1, pair{"beyond tolerance", fmt.Sprint(r.FailedRows)})
 	}
 	add := func(name, value string) {
 		if value != "" {

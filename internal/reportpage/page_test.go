@@ -178,6 +178,37 @@ func TestLess(t *testing.T) {
 	}
 }
 
+// TestLoosened: what passed by less than equality is not called equal.
+func TestLoosened(t *testing.T) {
+	share, found := 0.99, 0.995
+	r := report()
+	r.Passed, r.FailedRows, r.Causes, r.Worst, r.Loosened = true, 0, nil, nil, "agreement ≥ 99 %"
+	r.Outputs = []wire.OutputReport{{
+		Name: "p", Kind: "probabilities", Type: "float64", Scale: 1, Tolerance: wire.ToleranceUsed{Agreement: &share, Declared: true},
+		Agreement: &found, MadeUp: &wire.MadeUp{Rows: 9, Agree: 7}, Plot: &wire.Plot{AgreeOf: 1, Agree: 1, DifferOf: 1, Points: []wire.Point{
+			{Expected: 0.6, Got: 0.7, Distance: 0.1}, {Expected: 0.6, Got: 0.4, Distance: 0.2, Failed: true},
+		}},
+	}}
+	page := written(t, r)
+	for _, words := range []string{
+		"<title>iris/4: the answers are within a loosened tolerance</title>", "✓ within agreement ≥ 99 %", "99.5 % agree; beside it 7 of 9 made-up rows", "agreement ≥ 99 % (set at export)",
+		"1 of 1 rows that agree and 1 of 1 rows that do not agree", "1 are of rows that do not agree", "rows that do not agree <span",
+	} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page lacks %q", words)
+		}
+	}
+	for _, words := range []string{"same answers", "answers as the pipeline", "last digits", "beyond it <span", "<dt>beyond tolerance", "The largest distance of all rows is 0"} {
+		if strings.Contains(page, words) {
+			t.Errorf("the page says %q", words)
+		}
+	}
+	r.Passed, r.Loosened, r.Outputs[0].Failed = false, "", 4
+	if page = written(t, r); !strings.Contains(page, "✗ answers differ") || !strings.Contains(page, "4 of 5") {
+		t.Error("too many that do not agree pass")
+	}
+}
+
 // TestPlaces: whatever the values, every place is on the page; rows of extreme
 // magnitude stand at the edge and leave the others apart.
 func TestPlaces(t *testing.T) {

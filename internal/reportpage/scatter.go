@@ -15,6 +15,8 @@ type outputPlot struct {
 	Panels  []scatter
 	Labels  *labelTable
 	Differs int // rows
+	// Within and Beyond are what the points of both colours are.
+	Within, Beyond string
 }
 
 // The size of a panel and the room for its axes, in pixels.
@@ -48,7 +50,10 @@ func plotOutput(i int, o *wire.OutputReport) *outputPlot {
 	if o.Plot == nil {
 		return nil
 	}
-	p := &outputPlot{Name: o.Name, Differs: o.Plot.DifferOf}
+	p := &outputPlot{Name: o.Name, Differs: o.Plot.DifferOf, Within: "within tolerance", Beyond: "beyond it"}
+	if o.Tolerance.Agreement != nil { // a row alone is neither
+		p.Within, p.Beyond = "that agree", "that do not agree"
+	}
 	if o.Plot.Labels != nil {
 		p.Labels = tableOf(o.Plot.Labels)
 	}
@@ -59,7 +64,7 @@ func plotOutput(i int, o *wire.OutputReport) *outputPlot {
 		} else {
 			p.Notes = append(p.Notes, "Every answer shown is the expected one to the last digit.")
 		}
-		p.Notes = append(p.Notes, sampled(o.Plot))
+		p.Notes = append(p.Notes, p.sampled(o.Plot))
 	}
 	if beyond := edges(p.Panels); beyond > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%d points lie beyond the axes and stand at their edge.", beyond))
@@ -71,14 +76,14 @@ func plotOutput(i int, o *wire.OutputReport) *outputPlot {
 }
 
 // sampled says how many rows the points stand for.
-func sampled(p *wire.Plot) string {
+func (o *outputPlot) sampled(p *wire.Plot) string {
 	differ := len(p.Points) - p.Agree
 	var said []string
 	if p.AgreeOf > 0 {
-		said = append(said, fmt.Sprintf("%d of %d rows within tolerance", p.Agree, p.AgreeOf))
+		said = append(said, fmt.Sprintf("%d of %d rows %s", p.Agree, p.AgreeOf, o.Within))
 	}
 	if p.DifferOf > 0 {
-		said = append(said, fmt.Sprintf("%d of %d rows beyond it", differ, p.DifferOf))
+		said = append(said, fmt.Sprintf("%d of %d rows %s", differ, p.DifferOf, o.Beyond))
 	}
 	return "Points are shown for " + strings.Join(said, " and ") + ", taken evenly."
 }
@@ -105,9 +110,12 @@ func panel(id, title, desc, xLabel, yLabel string) scatter {
 // agreement draws what came against what was expected: right answers lie on
 // the line.
 func agreement(i int, o *wire.OutputReport) scatter {
-	points := o.Plot.Points
+	points, beyond := o.Plot.Points, "lie beyond the tolerance"
+	if o.Tolerance.Agreement != nil {
+		beyond = "are of rows that do not agree"
+	}
 	s := panel(fmt.Sprintf("agreement%d", i), "Expected against got: "+o.Name,
-		fmt.Sprintf("%d points; those on the diagonal are the pipeline's answers, %d lie beyond the tolerance.", len(points), len(points)-o.Plot.Agree),
+		fmt.Sprintf("%d points; those on the diagonal are the pipeline's answers, %d %s.", len(points), len(points)-o.Plot.Agree, beyond),
 		"the pipeline’s answer", "the server’s answer")
 	var values []float64
 	for _, p := range points {
@@ -135,8 +143,11 @@ func tip(p wire.Point) string {
 // distances draws how far apart they are, on a scale of powers of ten, under
 // the line of what is allowed; false where nothing is apart.
 func distances(i int, o *wire.OutputReport) (scatter, bool) {
-	s := panel(fmt.Sprintf("distance%d", i), "Distance: "+o.Name,
-		fmt.Sprintf("How far each answer is from the expected one, by powers of ten. The largest distance of all rows is %s.", far(o.Worst)),
+	desc := "How far each answer is from the expected one, by powers of ten."
+	if bounded(o.Tolerance) {
+		desc += fmt.Sprintf(" The largest distance of all rows is %s.", far(o.Worst))
+	}
+	s := panel(fmt.Sprintf("distance%d", i), "Distance: "+o.Name, desc,
 		"the pipeline’s answer", "distance")
 	var expected, apart []float64
 	some := false
@@ -148,16 +159,15 @@ func distances(i int, o *wire.OutputReport) (scatter, bool) {
 		return s, false
 	}
 	t := o.Tolerance
-	bounded := !t.Exact && t.Agreement == nil && t.Cosine == nil
 	allowed := func(v float64) float64 { return t.Abs*o.Scale + t.Rel*math.Abs(v) }
 	const zeroRow = 16
 	x := linear(expected, s.Left, s.Right)
-	if bounded {
+	if bounded(t) {
 		apart = append(apart, allowed(x.low), allowed(x.high))
 	}
 	y := logarithmic(apart, s.Bottom-zeroRow, s.Top, s.Bottom-4)
 	s.XTicks, s.YTicks = x.ticks(), y.ticks()
-	if bounded {
+	if bounded(t) {
 		s.Line, s.LineName = curve(x, y, allowed), "what is allowed"
 	}
 	for _, p := range o.Plot.Points {

@@ -31,6 +31,12 @@ func outputRows(r *wire.Report) []outputRow {
 		}
 		if o.Agreement != nil {
 			row.Worst = fmt.Sprintf("%.4g %% agree", 100**o.Agreement)
+			if m := o.MadeUp; m != nil {
+				row.Worst += fmt.Sprintf("; beside it %d of %d made-up rows", m.Agree, m.Rows)
+			}
+		}
+		if o.Tolerance.Agreement != nil && o.Failed == 0 {
+			row.Failed = "–" // the share of all rows is within it, or is not
 		}
 		rows = append(rows, row)
 	}
@@ -38,20 +44,18 @@ func outputRows(r *wire.Report) []outputRow {
 }
 
 func tolerance(t wire.ToleranceUsed) string {
-	said := fmt.Sprintf("rel %.3g, abs %.3g of the scale", t.Rel, t.Abs)
-	switch {
-	case t.Exact:
-		said = "equal"
-	case t.Agreement != nil:
-		said = fmt.Sprintf("%.4g %% of rows agree", 100**t.Agreement)
-	case t.Cosine != nil:
-		said = fmt.Sprintf("cosine of at least %.6g", *t.Cosine)
+	said := t.Words()
+	if bounded(t) {
+		said += " of the scale"
 	}
 	if t.Declared {
 		said += " (set at export)"
 	}
 	return said
 }
+
+// bounded is whether each number has a distance that is allowed.
+func bounded(t wire.ToleranceUsed) bool { return !t.Exact && t.Agreement == nil && t.Cosine == nil }
 
 // far words a distance; the largest number stands for one that does not exist,
 // such as that between two labels.

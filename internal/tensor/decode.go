@@ -31,13 +31,13 @@ type Decoder struct {
 	scan  *Scanner
 	frame *Frame
 	place place
-	seen  []int // per column: the last row that held it, plus one
+	seen  []int // per column, unused ones too: the last row that held it, plus one
 	fault *fault.Error
 }
 
 // NewDecoder reads from scan into frame.
 func NewDecoder(scan *Scanner, frame *Frame) *Decoder {
-	return &Decoder{scan: scan, frame: frame, seen: make([]int, len(frame.Layout.Columns))}
+	return &Decoder{scan: scan, frame: frame, seen: make([]int, len(frame.Layout.Columns)+len(frame.Layout.Unused))}
 }
 
 // Rows reads a list of rows, {"column":value,…} each; where the layout has one
@@ -106,7 +106,7 @@ func (d *Decoder) row(row int) error {
 }
 
 // members walks an object and calls each once for every column it names;
-// unknown and repeated keys become findings.
+// unknown and repeated keys become findings, unused columns are passed over.
 func (d *Decoder) members(row int, each func(column int) error) error {
 	more, err := d.scan.Open('{', '}')
 	for next := 0; more && err == nil; next++ {
@@ -121,6 +121,9 @@ func (d *Decoder) members(row int, each func(column int) error) error {
 			_, err = d.scan.Skip()
 		case d.seen[c] == row+1:
 			d.findKey(findRepeated, "the key %s stands twice", key)
+			_, err = d.scan.Skip()
+		case c >= len(d.frame.Layout.Columns):
+			d.seen[c] = row + 1
 			_, err = d.scan.Skip()
 		default:
 			d.seen[c] = row + 1

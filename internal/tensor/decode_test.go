@@ -127,6 +127,37 @@ func TestFindingsNameFieldAndRow(t *testing.T) {
 	}
 }
 
+func TestUnusedColumnsArePassedOver(t *testing.T) {
+	l := &Layout{
+		Buffers: []Buffer{{Name: "x", Type: Float64, Width: 1}},
+		Columns: []Column{{Name: "x", Type: Float64}},
+		Unused:  []string{"when", "id"},
+	}
+	l.Seal()
+	for _, c := range []struct{ form, body, says string }{
+		{"instances", `[{"when":"2024-01-01","x":1,"id":[{"a":null}]},{"x":2},{"id":7,"x":3}]`, ""},
+		{"instances", `[1,2,3]`, ""},
+		{"inputs", `{"id":null,"x":[1,2,3],"when":["a"]}`, ""},
+		{"inputs", `[1,2,3]`, ""},
+		{"instances", `[{"id":7}]`, `instances[0].x: the column "x" is absent`},
+		{"instances", `[{"x":1},{"id":7,"x":1,"id":8}]`, `instances[1].id: the key "id" stands twice`},
+		{"instances", `[{"x":1,"ID":8}]`, `instances[0].ID: the model has no column "ID"`},
+		{"inputs", `{"x":[1],"id":[1],"id":[2]}`, `inputs.id: the key "id" stands twice`},
+	} {
+		f, err := decode(t, l, c.form, c.body)
+		if c.says == "" {
+			if err != nil || f.Rows != 3 || !reflect.DeepEqual(View[float64](f.Feeds()[0]), []float64{1, 2, 3}) {
+				t.Errorf("%s: %v, %d rows", c.body, err, f.Rows)
+			}
+			continue
+		}
+		fields := fault.As(err).Fields
+		if got := fields[0].Path + ": " + fields[0].Detail; len(fields) != 1 || got != c.says {
+			t.Errorf("%s: %d findings, %s", c.body, len(fields), got)
+		}
+	}
+}
+
 func TestBrokenJSONIsNamedWithItsPlace(t *testing.T) {
 	for _, body := range []string{
 		``, `[`, `[{`, `[{"a"`, `[{"a":}]`, `[{"a":1,}]`, `[{"a":01}]`, `[{"a":+1}]`, `[{"a":.5}]`, `[{"a":1.}]`,

@@ -9,6 +9,9 @@ type Layout struct {
 	Buffers []Buffer
 	// FixedRows is the only batch size the graph takes, or 0 for any.
 	FixedRows int
+	// Unused names columns that requests may hold and need not: their values
+	// are passed over.
+	Unused []string
 
 	index map[string]int
 }
@@ -60,15 +63,20 @@ type Domain struct {
 }
 
 // Seal builds the index; it must be called once after the columns are set.
+// Unused columns are counted on from the others.
 func (l *Layout) Seal() *Layout {
 	l.index = make(map[string]int, len(l.Columns))
 	for i := range l.Columns {
 		l.index[l.Columns[i].Name] = i
 	}
+	for i, name := range l.Unused {
+		l.index[name] = len(l.Columns) + i
+	}
 	return l
 }
 
-// find returns the column of that name, or -1. guess is tried first, because
+// find returns the column of that name, an unused one from len(Columns) on, or
+// -1. guess is tried first, because
 // rows repeat their keys in one order.
 func (l *Layout) find(name []byte, guess int) int {
 	if guess < len(l.Columns) && l.Columns[guess].Name == string(name) {

@@ -55,6 +55,12 @@ func (p *place) columnPath(l *Layout) string {
 	default:
 		return ""
 	}
+	return MemberPath(name)
+}
+
+// MemberPath continues a path with the name of a column or an output: .age, or
+// ["body mass"] where a dot would not do.
+func MemberPath(name string) string {
 	for i := 0; i < len(name); i++ {
 		c := name[i]
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c >= utf8.RuneSelf

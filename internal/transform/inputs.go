@@ -59,7 +59,7 @@ func fixedRows(inputs []onnx.Value) int {
 
 // layout places the signature's columns in the graph's inputs.
 func layout(sig *bundle.Signature, graph *onnx.Model) (*tensor.Layout, error) {
-	l := &tensor.Layout{Buffers: make([]tensor.Buffer, len(graph.Inputs))}
+	l := &tensor.Layout{Buffers: make([]tensor.Buffer, len(graph.Inputs)), Unused: sig.Unused}
 	fed := make([]int, len(graph.Inputs)) // columns of each graph input
 	for i := range sig.Inputs {
 		in := &sig.Inputs[i]

@@ -262,6 +262,16 @@ func TestUncheckedSignaturesAreRefused(t *testing.T) {
 	}
 }
 
+func TestUnusedColumnsAreNoFeeds(t *testing.T) {
+	sig := signature(t, `{"name":"x","type":"float64"}`, anyOutput)
+	sig.Unused = []string{"id"}
+	p := compile(t, sig, graph("x float64[N,1] -> y float32[N]"))
+	f, err := decode(p, `[{"x":1,"id":"any"},{"x":2}]`)
+	if err != nil || feeds(f) != "x=float64[2,1]{1 2}" {
+		t.Errorf("%s, %v", feeds(f), err)
+	}
+}
+
 // TestNamesDefaultToTheirOwn: signatures made in code may leave feed and from
 // empty.
 func TestNamesDefaultToTheirOwn(t *testing.T) {

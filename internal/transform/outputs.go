@@ -15,7 +15,7 @@ func bareOutputs(graph *onnx.Model, zipmaps []onnx.ZipMap) []Output {
 	outs := make([]Output, len(graph.Outputs))
 	for i := range graph.Outputs {
 		v := &graph.Outputs[i]
-		outs[i] = Output{Name: v.Name, Kind: bundle.KindValue, Type: v.Type, Graph: i, Column: -1}
+		outs[i] = Output{Name: v.Name, Kind: bundle.KindValue, Type: v.Type, Graph: i, Column: -1, raw: v}
 		for k := range zipmaps {
 			if zipmaps[k].Tensor == v.Name {
 				outs[i].Name, outs[i].Kind = zipmaps[k].Output, bundle.KindProbabilities
@@ -48,7 +48,7 @@ func outputs(sig *bundle.Signature, graph *onnx.Model, zipmaps []onnx.ZipMap) ([
 		v := &graph.Outputs[g]
 		o := Output{
 			Name: s.Name, Kind: s.Kind, Type: s.Type, Graph: g, Column: -1,
-			Shape: s.Shape, Scalar: len(s.Shape) == 0, Classes: s.ClassKeys(),
+			Shape: s.Shape, Scalar: len(s.Shape) == 0, Classes: s.ClassKeys(), raw: v,
 		}
 		if s.Column != nil {
 			o.Column = *s.Column

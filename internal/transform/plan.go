@@ -31,6 +31,7 @@ type Output struct {
 	Scalar  bool        // one value per row, even where the tensor is [rows,1]
 	Classes []string    // keys of probabilities
 
+	raw       *onnx.Value // as the graph declares it
 	key       []byte
 	classKeys [][]byte
 }

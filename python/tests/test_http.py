@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -36,12 +38,20 @@ def test_push_streams_the_tar_with_its_length(bundle: tenon.Bundle) -> None:
         version = tenon.push(bundle, server=stub.url)
     assert version == tenon.Version("iris", 3, "sha256:ab", "proven")
     assert str(version) == "iris/3"
+    assert version.loosened == ""
     (asked,) = stub.asked
     assert (asked.method, asked.path) == ("POST", "/v1/models/iris/versions?wait=1s")
     assert asked.headers["Content-Type"] == "application/x-tar"
     assert asked.headers["Content-Length"] == str(bundle.path.stat().st_size)
     assert "Transfer-Encoding" not in asked.headers
     assert asked.body == bundle.path.read_bytes()
+
+
+def test_a_version_says_what_it_was_held_to(bundle: tenon.Bundle) -> None:
+    with serving((201, {**PUSHED, "loosened": "agreement ≥ 99 %"})) as stub:
+        version = tenon.push(bundle, server=stub.url)
+    assert (version.parity, version.loosened) == ("proven", "agreement ≥ 99 %")
+    assert "loosened='agreement ≥ 99 %'" in repr(version)
 
 
 def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +61,28 @@ def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) 
     assert stub.asked[1].path == "/v1/models/iris/deployments"
     assert json.loads(stub.asked[1].body)["stable"] == 3
     assert "reason" in json.loads(stub.asked[1].body)
+
+
+def test_a_push_that_is_not_deployed_says_what_is_registered(bundle: tenon.Bundle) -> None:
+    broken = {"path": "inputs.age", "code": "removed", "detail": "the column is gone"}
+    problem = {
+        "status": 409,
+        "code": "signature-incompatible",
+        "detail": "It breaks callers.",
+        "errors": [broken],
+    }
+    with serving((201, PUSHED), (409, problem)) as stub, pytest.raises(tenon.DeployError) as caught:
+        tenon.push(bundle, server=stub.url, deploy=True)
+    assert "force" not in json.loads(stub.asked[1].body)
+    assert caught.value.version == tenon.Version("iris", 3, "sha256:ab", "proven")
+    assert (caught.value.code, caught.value.status, caught.value.errors) == (problem["code"], 409, [broken])
+    assert str(caught.value) == (
+        "iris/3 is registered, and was not put into traffic: signature-incompatible (409): It breaks callers. "
+        "[inputs.age: the column is gone]. push(…, deploy=True, force=True) does so all the same"
+    )
+    with serving((201, PUSHED), (201, {"deployment": 8, "stable": 3})) as stub:
+        tenon.push(bundle, server=stub.url, deploy=True, force=True)
+    assert json.loads(stub.asked[1].body)["force"] is True
 
 
 def test_push_a_folder(bundle: tenon.Bundle, tmp_path: Path) -> None:
@@ -259,12 +291,6 @@ def test_an_array_is_the_input_x() -> None:
     assert got.index.tolist() == [0, 1]
 
 
-def test_values_that_no_request_carries() -> None:
-    frame = pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])})
-    with pytest.raises(tenon.TenonError, match="Timestamp"):
-        tenon.Client("http://127.0.0.1:1").predict("iris", frame)
-
-
 def answer(outputs: Any, index: Any = ("r1", "r2")) -> pd.DataFrame:
     frame = pd.DataFrame({"a": [1.0] * len(index)}, index=list(index))
     with (
@@ -320,3 +346,72 @@ def test_the_user_agent_is_the_kit() -> None:
         tenon.Client(stub.url).predict("iris", [[1.0], [2.0]])
     assert stub.asked[0].headers["User-Agent"].startswith("tenon-kit")
     assert httpx.__version__
+
+
+def test_predict_takes_records_and_columns() -> None:
+    rows = [{"a": 2**60, "b": None}, {"a": 1, "b": "x"}, {"a": 3}]
+    columns = {"a": [2**60, 1, 3], "b": [None, "x", None]}
+    for given in (rows, tuple(rows), columns):
+        said = (200, OUTPUTS | {"outputs": {"prediction": [1, 2, 3]}})
+        with serving(said) as stub, tenon.Client(stub.url) as client:
+            assert client.predict("iris", given)["prediction"].tolist() == [1, 2, 3]
+        assert json.loads(stub.asked[0].body) == {"inputs": columns}
+
+
+@pytest.mark.parametrize("one", [{"a": 1.5, "b": "x"}, {"a": np.zeros((2, 2))}])
+def test_one_record_alone_is_no_rows(one: Any) -> None:
+    with tenon.Client("http://127.0.0.1:9") as client, pytest.raises(tenon.TenonError, match="list of reco"):
+        client.predict("iris", one)
+
+
+REFUSED_ARRAY = {
+    "code": "invalid-input",
+    "status": 400,
+    "detail": "The request does not fit.",
+    "errors": [{"path": "inputs.x", "code": "unknown-column", "detail": 'the model has no column "x"'}],
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "says"),
+    [
+        (2, r"takes 2 columns by name.*pd\.DataFrame\(rows, columns=\['a', 'b'\]\)"),
+        (3, r"takes 2 columns by name, and an array of the shape \(1, 3\).*'a', 'b'"),
+    ],
+)
+def test_an_array_for_named_columns(width: int, says: str) -> None:
+    signature = {"signature": {"inputs": [{"name": "a"}, {"name": "b"}]}}
+    with (
+        serving((400, REFUSED_ARRAY), (200, signature)) as stub,
+        tenon.Client(stub.url) as client,
+        pytest.raises(tenon.ServerError, match=says) as caught,
+    ):
+        client.predict("iris/3", np.zeros((1, width)))
+    assert stub.asked[1].path == "/v1/models/iris/versions/3"
+    assert (caught.value.status, caught.value.code) == (400, "invalid-input")
+
+
+def test_what_no_request_holds_is_sent_only_where_the_model_uses_it() -> None:
+    frame = pd.DataFrame({"a": [1.5], "when": pd.to_datetime(["2024-01-01"])})
+    unused = (200, {"signature": {"unused": ["when"]}})
+    with serving(unused, (200, OUTPUTS)) as stub, tenon.Client(stub.url) as client:
+        client.predict("iris", pd.concat([frame, frame]))
+    assert json.loads(stub.asked[1].body) == {"inputs": {"a": [1.5, 1.5]}}
+    with (
+        serving((200, {"signature": {"inputs": [{"name": "when"}]}})) as stub,
+        tenon.Client(stub.url) as client,
+        pytest.raises(tenon.TenonError, match="column 'when': a value of type Timestamp"),
+    ):
+        client.predict("iris", frame)
+
+
+def test_a_client_that_nobody_holds_closes_its_connections() -> None:
+    with serving((200, OUTPUTS)) as stub:
+        code = f"""
+import tenon
+print(len(tenon.Client({stub.url!r}).predict("iris", {{"a": [1, 2]}})))
+"""
+        arguments = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    assert "ResourceWarning" not in done.stderr, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,25 @@ def test_a_float64_graph_of_digits(digits: tenon.Bundle, tmp_path: Path) -> None
     assert str(label) in after.files["README.md"].decode()
 
 
+def test_made_up_rows_are_told_beside_the_share(digits: tenon.Bundle, tmp_path: Path) -> None:
+    label = tenon.quantize(digits, path=tmp_path / "q.tenon").report[0]
+    lines = gzip.decompress(Reader(digits.path).files["golden/requests.jsonl.gz"]).splitlines()
+    rows = {True: 0, False: 0}
+    for request in map(json.loads, lines):
+        body = request["body"]
+        count = len(body["instances"] if "instances" in body else next(iter(body["inputs"].values())))
+        rows[request["why"] == "hold-out"] += count
+    assert rows[False] > 0
+    assert (label.rows, label.made_up[0]) == (rows[True], rows[False])
+    assert (
+        f"of {rows[False]} rows made up to sit on edges, which do not count, {label.made_up[1]} agree"
+        in str(label)
+    )
+
+
 def test_refused_below_the_agreed_figure(digits: tenon.Bundle, tmp_path: Path) -> None:
     with pytest.raises(
-        tenon.ExportError, match=r"label: \d+ rows, 9\d\.\d\d % agree \(agreement 0.99999 is asked"
+        tenon.ExportError, match=r"label: 9\d\.\d\d % of \d+ rows agree \(99.999 % are asked for\); of"
     ):
         tenon.quantize(digits, path=tmp_path / "q.tenon", agreement=0.99999)
     assert list(tmp_path.iterdir()) == []
@@ -102,7 +119,9 @@ def test_numbers_by_distance_and_vectors_by_direction(outputs: int, asked: Any, 
     (figures,) = small.report
     assert 1e-5 < figures.distance < 0.05
     assert figures.rows > 150
-    with pytest.raises(tenon.ExportError, match="largest answer off"):
+    least = tenon.quantize(bundle, path=tmp_path / "least.tenon", agreement=0.5)
+    assert least.report[0].asked == ({"rel": 0.0, "abs": 0.1} if "abs" in asked else {"cosine": 0.5})
+    with pytest.raises(tenon.ExportError, match="of the largest answer"):
         tenon.quantize(bundle, path=tmp_path / "r.tenon", agreement=1 - 1e-7)
 
 
@@ -115,7 +134,7 @@ def test_more_rows_are_counted(digits: tenon.Bundle, tmp_path: Path) -> None:
         more
     )
     wrong = {**answers, "label": (answers["label"] + 1) % 10}
-    with pytest.raises(tenon.ExportError, match=r"label: .* is asked for"):
+    with pytest.raises(tenon.ExportError, match=r"label: .* are asked for"):
         tenon.quantize(digits, path=tmp_path / "s.tenon", holdout=(more, wrong))
     table = pd.DataFrame({"label": answers["label"]})
     with pytest.raises(tenon.ExportError, match="no "):

@@ -87,7 +87,7 @@ def test_the_text() -> None:
         "output         tolerance             rows beyond it  largest distance  allowed there",
         "label          equal                 2 of 263",
         "probabilities  rel 1e-09, abs 1e-12  1 of 263        0.25              3e-09",
-        "top            agreement 0.99        0 of 263        0                 0",
+        "top            agreement ≥ 99 %      0 of 263",
         "",
         "request  row  why       output                expected  got       distance",
         'g00003   21   hold-out  label                 "Gentoo"  "Adelie"  -',

@@ -79,6 +79,18 @@ def test_a_notebook_shows_all_of_it() -> None:
     assert "<script" not in markup
     assert len(drawings(markup)) == 3
     assert "✓ the server answers as the pipeline did" in report(passed=True)._repr_html_()
+    loosened = report(passed=True, loosened="agreement ≥ <99> %")._repr_html_()
+    assert "✓ within a loosened tolerance: agreement ≥ &lt;99&gt; %" in loosened
+    assert "as the pipeline did" not in loosened
+
+
+def test_what_agrees_as_a_whole_is_beyond_no_tolerance() -> None:
+    points = [{"expected": 0.6, "got": 0.4, "distance": 0.2, "failed": True}]
+    output = {"name": "p", "tolerance": {"agreement": 0.99}, "agreement": 0.995, "failed": 0, "worst": 0}
+    said = report(passed=True, failed_rows=0, outputs=[output | {"plot": {"points": points}}], columns=[])
+    assert "1 of rows that do not agree" in said._repr_html_()
+    assert "99.5 % agree" in said._repr_html_()
+    assert "beyond tolerance" not in said._repr_html_()
 
 
 def test_every_drawing_says_what_it_shows_and_stays_inside() -> None:

@@ -26,8 +26,9 @@ type Options struct {
 type Host struct {
 	engine  engine.Engine
 	options Options
-	slots   chan struct{}
-	waiting atomic.Int64
+	slots   lanes // of what callers wait for
+	trials  lanes // of versions on trial, and of copies
+	events  events
 
 	writing sync.Mutex
 	routes  atomic.Pointer[map[string]*Routes]
@@ -41,7 +42,10 @@ func New(e engine.Engine, options Options) *Host {
 	if options.Queued == 0 {
 		options.Queued = 1024
 	}
-	h := &Host{engine: e, options: options, slots: make(chan struct{}, options.Runs)}
+	h := &Host{engine: e, options: options}
+	h.slots.open(options.Runs, options.Queued)
+	h.trials.open(max(options.Runs/2, 1), options.Queued)
+	h.events.queue = make(chan *Event, queuedEvents)
 	h.routes.Store(&map[string]*Routes{})
 	return h
 }
@@ -75,11 +79,15 @@ func (h *Host) Close() {
 type Gauges struct {
 	Running, Waiting, Loaded int
 	Restarts                 int64 // of other processes that died
+	Dropped                  int64 // events that nobody was told of
 }
 
 // Gauges returns how busy the host is.
 func (h *Host) Gauges() Gauges {
-	g := Gauges{Running: len(h.slots), Waiting: int(h.waiting.Load())}
+	g := Gauges{
+		Running: len(h.slots.taken) + len(h.trials.taken), Waiting: int(h.slots.waiting.Load() + h.trials.waiting.Load()),
+		Dropped: h.events.dropped.Load(),
+	}
 	if process, ok := h.options.Process.(interface{ Restarts() int64 }); ok {
 		g.Restarts = process.Restarts()
 	}
@@ -92,13 +100,15 @@ func (h *Host) Gauges() Gauges {
 // Idle reports whether a request would be run at once.
 func (h *Host) Idle() bool {
 	g := h.Gauges()
-	return g.Waiting == 0 && g.Running < cap(h.slots)
+	return g.Waiting == 0 && g.Running < cap(h.slots.taken)
 }
 
 // Lease pins one version while one request runs.
 type Lease struct {
 	*Version
-	host *Host
+	Role   Role
+	host   *Host
+	routes *Routes // that chose it; nil in a probe
 }
 
 // Release lets go of the version. It is called once.
@@ -121,35 +131,53 @@ func (l Lease) Predict(ctx context.Context, frame *tensor.Frame) ([]tensor.Outpu
 
 func (l Lease) run(ctx context.Context, feeds []*tensor.Tensor) (raw []*tensor.Tensor, t Timing, err error) {
 	started := time.Now()
-	if err := l.host.enter(ctx); err != nil {
+	lanes := &l.host.slots
+	if l.Role.onTrial() {
+		lanes = &l.host.trials
+	}
+	if err := lanes.enter(ctx); err != nil {
 		return nil, t, err
 	}
-	defer l.host.leave()
+	defer lanes.leave()
 	t.Queue = time.Since(started)
 	raw, err = l.session.Run(ctx, feeds)
 	t.Run = time.Since(started) - t.Queue
+	if l.Role == Stable && err == nil {
+		l.took(t.Run)
+	}
 	return raw, t, err
 }
 
+// lanes are the runs that may be in progress at once, and those who wait for one.
+type lanes struct {
+	taken   chan struct{}
+	waiting atomic.Int64
+	most    int64 // that may wait
+}
+
+func (l *lanes) open(runs, queued int) {
+	l.taken, l.most = make(chan struct{}, runs), int64(max(queued, 0))
+}
+
 // enter waits for a run. More runs than cores only make every one slower.
-func (h *Host) enter(ctx context.Context) error {
+func (l *lanes) enter(ctx context.Context) error {
 	select {
-	case h.slots <- struct{}{}:
+	case l.taken <- struct{}{}:
 		return nil
 	default:
 	}
-	if h.waiting.Add(1) > int64(max(h.options.Queued, 0)) {
-		h.waiting.Add(-1)
+	if l.waiting.Add(1) > l.most {
+		l.waiting.Add(-1)
 		return fault.New(fault.Unavailable, fault.Overloaded,
-			"The server has %d requests waiting, which is its limit (runtime.max_queued): try again in a moment.", max(h.options.Queued, 0))
+			"The server has %d requests waiting, which is its limit (runtime.max_queued): try again in a moment.", l.most)
 	}
-	defer h.waiting.Add(-1)
+	defer l.waiting.Add(-1)
 	select {
-	case h.slots <- struct{}{}:
+	case l.taken <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (h *Host) leave() { <-h.slots }
+func (l *lanes) leave() { <-l.taken }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/onnx"
@@ -57,7 +58,7 @@ func load(t testing.TB, h *host.Host, n int) *host.Version {
 
 // live routes iris to the loaded versions, the first of them stable.
 func live(h *host.Host, versions ...*host.Version) {
-	r := &host.Routes{Model: "iris", Known: map[int]bool{}, Loaded: map[int]*host.Version{}, Stable: versions[0].Number}
+	r := &host.Routes{Model: "iris", Known: map[int]bool{}, Loaded: map[int]*host.Version{}, Traffic: wire.Stable(versions[0].Number)}
 	for _, v := range versions {
 		r.Known[v.Number], r.Loaded[v.Number] = true, v
 	}
@@ -67,7 +68,7 @@ func live(h *host.Host, versions ...*host.Version) {
 // acquire pins the version that takes the traffic of iris.
 func acquire(t testing.TB, h *host.Host) host.Lease {
 	t.Helper()
-	l, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"})
+	l, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestAcquireFaults(t *testing.T) {
 	defer closed(t, h, fake)
 	v := load(t, h, 2)
 	h.Route(&host.Routes{
-		Model: "iris", Known: map[int]bool{1: true, 2: true, 3: true, 4: true, 12: true}, Stable: 2,
+		Model: "iris", Known: map[int]bool{1: true, 2: true, 3: true, 4: true, 12: true}, Traffic: wire.Stable(2),
 		Aliases: map[string]int{"champion": 2, "old": 1, "broken": 3},
 		Loaded:  map[int]*host.Version{2: v},
 		Failed: map[int]error{
@@ -165,7 +166,7 @@ func TestAcquireFaults(t *testing.T) {
 	})
 	h.Route(&host.Routes{Model: "shelved", Known: map[int]bool{1: true, 12: true, 3: true}})
 	h.Route(&host.Routes{
-		Model: "damaged", Known: map[int]bool{1: true}, Stable: 1,
+		Model: "damaged", Known: map[int]bool{1: true}, Traffic: wire.Stable(1),
 		Fault: fault.New(fault.Unavailable, fault.Quarantined, "The log of damaged is broken."),
 	})
 	tests := []struct {
@@ -195,7 +196,7 @@ func TestAcquireFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := h.Acquire(t.Context(), r)
+			l, err := h.Acquire(t.Context(), r, "")
 			if err == nil {
 				l.Release()
 				t.Fatal("it was acquired")
@@ -211,7 +212,7 @@ func TestAcquireFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := h.Acquire(t.Context(), r)
+		l, err := h.Acquire(t.Context(), r, "")
 		if err != nil || l.Number != 2 {
 			t.Fatalf("%s: got %v", reference, err)
 		}
@@ -225,7 +226,7 @@ func TestNothingIsAcquiredOnceClosed(t *testing.T) {
 	h := host.New(fake, host.Options{})
 	live(h, load(t, h, 1))
 	closed(t, h, fake)
-	_, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"})
+	_, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"}, "")
 	want(t, err, fault.NotFound, fault.ModelNotFound, "iris")
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/ref"
 )
@@ -20,9 +22,12 @@ type Routes struct {
 	Fault error
 	// Known holds every version of the registry.
 	Known map[int]bool
-	// Stable is the version that takes traffic, or 0.
-	Stable  int
-	Aliases map[string]int
+	// Traffic says which versions take it; Deployment is the number of the record
+	// that said so, and Since its time.
+	wire.Traffic
+	Deployment int
+	Since      time.Time
+	Aliases    map[string]int
 	// Loaded holds the versions that can answer; the routes own each once.
 	Loaded map[int]*Version
 	// Failed says why a version that should be loaded is not.
@@ -70,23 +75,52 @@ func Probe(ctx context.Context, v *Version) context.Context {
 // server's own, and are not counted among those of clients.
 func Probing(ctx context.Context) bool { return ctx.Value(probe{}) != nil }
 
-// Acquire pins the version that a reference names now. The caller releases the
-// lease. The faults: not found (model, version, alias), conflict (nothing
+// Acquire pins the version that a reference names now; caller is who asks, in
+// its own words, and "" is nobody in particular. The caller of Acquire releases
+// the lease. The faults: not found (model, version, alias), conflict (nothing
 // deployed, not loaded; the detail says what to type), unavailable
 // (quarantined, unloadable).
-func (h *Host) Acquire(ctx context.Context, r ref.Reference) (Lease, error) {
+func (h *Host) Acquire(ctx context.Context, r ref.Reference, caller string) (Lease, error) {
 	if v, ok := ctx.Value(probe{}).(*Version); ok {
 		v.owners.Add(1) // the prober owns it while it probes
 		return Lease{host: h, Version: v}, nil
 	}
-	for {
-		routes := h.table()[r.Model]
+	return h.pin(r.Model, func(routes *Routes) (*Version, Role, error) {
+		if v := routes.trial(r, caller); v != nil {
+			return v, Canary, nil
+		}
 		v, err := routes.find(r)
+		return v, roleOf(r), err
+	})
+}
+
+// Stable pins the version that takes a model's traffic, whoever asks.
+func (h *Host) Stable(model string) (Lease, error) {
+	return h.pin(model, func(routes *Routes) (*Version, Role, error) {
+		v, err := routes.find(ref.Reference{Model: model})
+		return v, Stable, err
+	})
+}
+
+// Mirror pins a version for a copy of a request, which takes none of the runs
+// that callers wait for.
+func (h *Host) Mirror(model string, version int) (Lease, error) {
+	return h.pin(model, func(routes *Routes) (*Version, Role, error) {
+		v, err := routes.find(ref.Reference{Model: model, Version: version})
+		return v, Mirrored, err
+	})
+}
+
+// pin looks up a version in the present routes until it holds one.
+func (h *Host) pin(model string, choose func(*Routes) (*Version, Role, error)) (Lease, error) {
+	for {
+		routes := h.table()[model]
+		v, role, err := choose(routes)
 		if err != nil {
 			return Lease{}, err
 		}
 		if v.retain() {
-			return Lease{host: h, Version: v}, nil
+			return Lease{host: h, Version: v, Role: role, routes: routes}, nil
 		}
 		// The version was replaced between the two steps: look again.
 	}

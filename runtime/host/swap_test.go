@@ -167,7 +167,7 @@ func TestHammer(t *testing.T) {
 
 // ask predicts on the stable version and returns the one that answered.
 func ask(t *testing.T, h *host.Host) (int, error) {
-	l, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"})
+	l, err := h.Acquire(t.Context(), ref.Reference{Model: "iris"}, "")
 	if err != nil {
 		return 0, err
 	}

@@ -37,6 +37,7 @@ type Version struct {
 	session engine.Session
 	parity  atomic.Pointer[string]
 	owners  atomic.Int64
+	slowest atomic.Int64 // nanoseconds of a run as the stable version
 }
 
 // Judge sets the verdict that is shown with every answer. A later examination

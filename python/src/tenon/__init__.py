@@ -11,7 +11,7 @@ from tenon.bare import bundle
 from tenon.bundlefile import Bundle
 from tenon.checked import Check
 from tenon.client import Client
-from tenon.errors import ExportError, Finding, ParityError, ServerError, TenonError, TenonWarning
+from tenon.errors import DeployError, ExportError, Finding, ParityError, ServerError, TenonError, TenonWarning
 from tenon.exporting import export
 from tenon.lint import check
 from tenon.quantizer import Quantized, quantize
@@ -21,6 +21,7 @@ __all__ = [
     "Bundle",
     "Check",
     "Client",
+    "DeployError",
     "ExportError",
     "Finding",
     "ParityError",

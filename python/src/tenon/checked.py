@@ -39,7 +39,8 @@ class Step:
 class Column:
     """One column of the training frame: its dtype, the type in a request, and whether it is kept as it is.
 
-    `converted`: values arrive as numbers or text of another type, with the same answers.
+    `converted`: values arrive as numbers or text of another type, with the same answers. `unused`: the pipeline never
+    reads it, so that requests may leave it out, or hold anything there.
     """
 
     name: str

@@ -7,7 +7,7 @@ import io
 import itertools
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,13 +24,18 @@ OPSETS = {"": 20, "ai.onnx.ml": 3}
 
 
 def convert(
-    pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output], reason: str
+    pipeline: Any,
+    inputs: Sequence[Input],
+    outputs: Sequence[Output],
+    reason: str,
+    names: Sequence[str] = (),
 ) -> tuple[bytes, tuple[Input, ...], tuple[Output, ...]]:
     """The converted model, with inputs and outputs renamed to its tensors; ExportError with `reason` if it fails.
 
     Double inputs are tried first, then float ones: some converters mix both in one graph, which does not load.
     Integers are left as they are at first, then made numbers of the same type: many converters want all alike.
-    The tolerances are the looser ones of converted graphs. Labels stay exact.
+    `names` are those of all columns of the frame, where some are no inputs because no step reads them. The tolerances
+    are the looser ones of converted graphs. Labels stay exact.
     """
     beyond = [o.name for o in outputs if o.source not in ("label", "probabilities", "prediction")]
     if beyond:
@@ -43,9 +48,9 @@ def convert(
         )
     said = ""
     for number, alike in itertools.product((DoubleTensorType, FloatTensorType), (False, True)):
-        types = [(i.name, _tensor_type(i, number, alike)) for i in inputs]
+        types = {i.name: _tensor_type(i, number, alike) for i in inputs}
         try:
-            model = _converted(pipeline, types, outputs)
+            model = _converted(pipeline, types, outputs, names or tuple(types))
             session(model.SerializeToString())
         except Exception as e:
             said = said or next(iter(str(e).strip().splitlines()), type(e).__name__)[:200]
@@ -59,16 +64,26 @@ def convert(
     raise error
 
 
-def _converted(pipeline: Any, types: list[Any], outputs: Sequence[Output]) -> onnx.ModelProto:
+def _converted(
+    pipeline: Any, types: Mapping[str, Any], outputs: Sequence[Output], names: Sequence[str]
+) -> onnx.ModelProto:
+    """The converter wants every column; those that are no inputs are taken out of its graph, which reads none."""
     zipped = any(o.kind == "probabilities" for o in outputs)
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         options = {id(pipeline): {"zipmap": False}} if zipped else None
         model: onnx.ModelProto = convert_sklearn(
-            pipeline, initial_types=types, target_opset=OPSETS, options=options
+            pipeline,
+            initial_types=[(n, types.get(n) or FloatTensorType([None, 1])) for n in names],
+            target_opset=OPSETS,
+            options=options,
         )
-        return model
+    if len(model.graph.input) == len(names):
+        kept = [i for n, i in zip(names, model.graph.input, strict=True) if n in types]
+        del model.graph.input[:]
+        model.graph.input.extend(kept)
+    return model
 
 
 def _tensor_type(column: Input, number: Any, alike: bool) -> Any:

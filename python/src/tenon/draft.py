@@ -16,11 +16,12 @@ from tenon.compare import Sample, answers_apart
 from tenon.convert import convert
 from tenon.coverage import Reach
 from tenon.errors import ExportError, Finding, NotLowered
-from tenon.inputs import Array, Frame, Input, feeds, take
+from tenon.inputs import Array, Frame, Input, column_names, feeds, take
 from tenon.lowering import Graph, lower
 from tenon.lowering.graph import Notes
 from tenon.samples import Truth, no_answer
 from tenon.signature import LOWERED, SINGLE, Output, Policy, Signature
+from tenon.targets import named
 from tenon.truth import answers, describe_outputs, row_names
 
 RANDOM_ROWS = 500
@@ -44,19 +45,33 @@ class Draft:
     """Why a converter was asked, if one was."""
 
 
-def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, why: str) -> Draft:
-    """The draft of an export; ExportError where the pipeline does not answer or no graph can be made."""
-    outputs = _outputs(pipeline, frame)
+def draft(
+    pipeline: Any,
+    inputs: tuple[Input, ...],
+    frame: Frame,
+    held: Frame,
+    why: str,
+    targets: Sequence[str] | None = None,
+) -> Draft:
+    """The draft of an export; ExportError where the pipeline does not answer or no graph can be made.
+
+    Columns of the frame that are not among the inputs are those that the pipeline never reads.
+    """
+    outputs = _outputs(pipeline, frame, targets)
     truth = partial(answers, pipeline, outputs)
     refuse_random(truth, outputs, held, why)
     sample = rows.holdout_sample(truth, held, why)
     training = sample.expected if held is frame else rows.holdout_sample(truth, frame, "training").expected
     remarks = [f"Golden rows: {len(held)} {why} rows and rows at thresholds and edges."]
+    names = column_names(frame)
+    unused = tuple(n for n in names if n not in {i.name for i in inputs})
+    if unused:
+        remarks.append(f"Requests may leave out what the pipeline never reads: {', '.join(unused)}.")
     converted = None
     try:
-        graph = lower(pipeline, inputs, outputs)
+        graph = lower(pipeline, inputs, outputs, names)
     except NotLowered as e:
-        model, inputs, outputs = convert(pipeline, inputs, outputs, str(e))
+        model, inputs, outputs = convert(pipeline, inputs, outputs, str(e), names)
         notes, converted = Notes(), str(e)
         remarks.append(f"Converted by skl2onnx, with its tolerances: {e}.")
     else:
@@ -72,16 +87,16 @@ def draft(pipeline: Any, inputs: tuple[Input, ...], frame: Frame, held: Frame, w
     ]
     kept = [servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
-    signature = Signature(inputs, outputs, policies)
+    signature = Signature(inputs, outputs, policies, unused=unused)
     reach = Reach(model, signature, frame, partial(feeds, inputs))
     more = reach.more(golden.select(everything, inputs, outputs), training)
     everything += [] if more is None else [more]
     return Draft(frame, model, signature, everything, training, remarks, converted)
 
 
-def _outputs(pipeline: Any, frame: Frame) -> tuple[Output, ...]:
+def _outputs(pipeline: Any, frame: Frame, targets: Sequence[str] | None) -> tuple[Output, ...]:
     try:
-        return describe_outputs(pipeline, take(frame, slice(0, 8)))
+        return named(describe_outputs(pipeline, take(frame, slice(0, 8))), targets)
     except ExportError as e:
         raise ExportError(str(e), findings=[Finding.of(e, "outputs")]) from e
     except Exception as e:

@@ -12,6 +12,7 @@ from tenon import report as reports
 
 if TYPE_CHECKING:
     from tenon.diagnose import Cause
+    from tenon.upload import Version
 
 
 class TenonError(Exception):
@@ -124,6 +125,21 @@ class ParityError(ServerError):
         """The refusal, with the report's summary where it does not say it itself."""
         said, summary = str(self.args[0]), reports.summary(self.report)
         return said if summary in said else f"{said} {summary}"
+
+
+class DeployError(ServerError):
+    """A bundle that was pushed, and could not be put into traffic: what had the traffic goes on.
+
+    `version` is the registered one. Of the code `signature-incompatible`, `errors` are the changes that would break
+    the callers of the version in traffic.
+    """
+
+    def __init__(self, version: Version, cause: ServerError) -> None:
+        said = f"{version} is registered, and was not put into traffic: {cause}"
+        if cause.code == "signature-incompatible":
+            said += ". push(…, deploy=True, force=True) does so all the same"
+        super().__init__(said, cause.status, cause.problem)
+        self.version = version
 
 
 ROW_COLUMNS = ["row", "why", "batch", "output", "expected", "got", "distance"]

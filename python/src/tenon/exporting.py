@@ -31,27 +31,33 @@ def export(
     path: str | os.PathLike[str] | None = None,
     task: str | None = None,
     classes: Sequence[Any] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> Bundle:
     """Exports a fitted scikit-learn pipeline as a bundle, checked against the pipeline itself.
 
-    `X` is the frame it was trained on [N, k]: its dtypes become the signature, its values the profile. The
-    check and the golden set use the rows of `holdout`; without it those of `X`, and the bundle says so.
-    `path` is `<name>.tenon` unless given. A torch module in eval mode or a Keras model (torch backend) takes the
-    columns of `X` as one float32 matrix and answers `prediction`, or with `task="classification"` and its `classes`
-    `label` and `probabilities`; its own forward pass is the truth. Raises ExportError, before anything is written,
-    with a remedy for all that `tenon.check` refuses, and with `.rows` and `.causes` when the graph's answers differ.
-    Its warnings are TenonWarnings.
+    `X` is the frame it was trained on [N, k]: its dtypes become the signature, its values the profile. The check and
+    the golden set use the rows of `holdout`; without it those of `X`, and the bundle says so. `path` is
+    `<name>.tenon` unless given. `targets` names the targets of a pipeline that has several: the outputs of a
+    regression are called so, those of labels `label_<name>` and so on; else they are numbered. A torch module in eval
+    mode or a Keras model (torch backend) takes the columns of `X` as one float32 matrix and answers `prediction`, or
+    with `task="classification"` and its `classes` `label` and `probabilities`; its own forward pass is the truth.
+    Raises ExportError, before anything is written, with a remedy for all that `tenon.check` refuses, and with `.rows`
+    and `.causes` when the graph's answers differ. Its warnings are TenonWarnings.
     """
     if not isinstance(name, str) or not is_model_name(name):
         raise ExportError(bad_name(name))
     target = Path(path) if path is not None else Path(f"{name}.tenon")
     if is_network(pipeline):
+        if targets is not None:
+            raise ExportError(
+                "targets= is for scikit-learn: a network's numbers are one output, `prediction`"
+            )
         frame = as_frame(X, "X")
         held = None if holdout is None else like(as_frame(holdout, "holdout"), frame)
         return export_network(pipeline, frame, held, name, target, task, classes)
     if task is not None or classes is not None:
         raise ExportError("task= and classes= are for networks: a fitted scikit-learn pipeline knows its own")
-    check, draft = examine(pipeline, X, holdout, what=f"the graph of {name!r}")
+    check, draft = examine(pipeline, X, holdout, None, targets, what=f"the graph of {name!r}")
     check.raise_refused()
     assert draft is not None
     if check.warnings:

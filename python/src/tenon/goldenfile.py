@@ -21,26 +21,28 @@ _WORDS = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf, None: np.nan}
 
 
 class Golden:
-    """Pairs of feeds (by graph input) and answers (by logical output) of a bundle's folder, one a body."""
+    """Of a bundle's folder, one a body: feeds by graph input, answers by logical output, and why it was chosen."""
 
     def __init__(self, folder: Path, signature: Mapping[str, Any], runner: Any) -> None:
         self._folder = folder / "golden"
         self._inputs, self._outputs = signature["inputs"], signature["outputs"]
         self._graph = {i.name: i for i in runner.get_inputs()}
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Array], dict[str, Array], str]]:
         answers = {a["id"]: a for a in self._lines("answers.jsonl.gz")}
         for request in self._lines("requests.jsonl.gz"):
             body, answer = request["body"], answers[request["id"]]
             rows = body.get("instances")
             columns = body["inputs"] if rows is None else _columns(rows)
             said = answer["outputs"] if "outputs" in answer else _columns(answer["predictions"])
-            yield self._feeds(columns), {o["name"]: _truth(o, said[o["name"]]) for o in self._outputs}
+            truth = {o["name"]: _truth(o, said[o["name"]]) for o in self._outputs}
+            yield self._feeds(columns), truth, request.get("why", "")
 
-    def rows(self, X: Any, answers: Any) -> tuple[dict[str, Array], dict[str, Array]]:
+    def rows(self, X: Any, answers: Any) -> tuple[dict[str, Array], dict[str, Array], str]:
         """More rows with the pipeline's answers (a dict by output, or columns as `Client.predict` has them), alike."""
         if isinstance(X, pd.DataFrame):
-            columns = {str(c): wire.column(X[c]) for c in X.columns}
+            known = {i["name"] for i in self._inputs}
+            columns = {str(c): wire.column(X[c]) for c in X.columns if str(c) in known}
         else:
             columns = {self._inputs[0]["name"]: wire.column(np.asarray(X))}
         lacking = [i["name"] for i in self._inputs if i["name"] not in columns]
@@ -50,7 +52,7 @@ class Golden:
         count = len(next(iter(columns.values())))
         if any(len(v) != count for v in said.values()):
             raise ExportError(f"holdout has {count} rows and not as many answers: give one answer a row")
-        return self._feeds(columns), said
+        return self._feeds(columns), said, "hold-out"
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         with gzip.open(self._folder / name, "rt", encoding="utf-8", newline="\n") as lines:

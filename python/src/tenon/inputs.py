@@ -146,6 +146,11 @@ def _or_error(made: Callable[[], Input]) -> Input | ExportError:
         return e
 
 
+def column_names(frame: Frame) -> tuple[str, ...]:
+    """The names of a DataFrame's columns; of an array none."""
+    return () if isinstance(frame, np.ndarray) else tuple(map(str, frame.columns))
+
+
 def feeds(inputs: Sequence[Input], frame: Rows) -> dict[str, Array]:
     """One tensor per graph input, of shape [N, 1] or [N, k], from rows of the frame."""
     if isinstance(frame, np.ndarray):
@@ -204,6 +209,11 @@ def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
     if "" in names:
         said.append(f"{what} has a column whose name is empty: name it, since requests name columns")
     return said
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a signature may hold the name: some text that is Unicode, without control characters."""
+    return bool(name) and _is_unicode(name) and not _CONTROL.search(name)
 
 
 def _is_unicode(text: str) -> bool:

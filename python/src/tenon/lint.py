@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,11 +16,12 @@ from tenon.compare import difference, differences
 from tenon.diagnose import causes
 from tenon.draft import Draft, draft, like
 from tenon.errors import ExportError, Finding
-from tenon.inputs import Frame, Input, as_frame, examine_columns, feeds
+from tenon.inputs import Frame, Input, as_frame, column_names, examine_columns, feeds
 from tenon.lowering.boosters import refuse_native
 from tenon.lowering.refused import refusal
 from tenon.lowering.trace import Outcome, steps_of, trace
 from tenon.suspicions import suspicions
+from tenon.unread import unread
 
 T = TypeVar("T")
 
@@ -28,26 +29,33 @@ BRING = "bring graph and truth yourself with tenon.bundle(model, X, expected=ans
 REPLACE = f"replace that step by one that the kit lowers, or {BRING}"
 
 
-def check(pipeline: Any, X: Any, holdout: Any = None, y: Any = None) -> Check:
+def check(
+    pipeline: Any, X: Any, holdout: Any = None, y: Any = None, targets: Sequence[str] | None = None
+) -> Check:
     """Says everything that `tenon.export` would say, without writing a bundle.
 
     `X` is the frame that the pipeline was trained on [N, k], `holdout` rows that it has not seen, `y` [N] the target
-    of X, with which columns that give it away are found. All findings are collected; a bad pipeline is a finding,
-    never an exception. Print the result, or read `.ok`, `.findings`, `.rows` and `.to_json()`.
+    of X, with which columns that give it away are found, `targets` as of an export. All findings are collected; a bad
+    pipeline is a finding, never an exception. Print the result, or read `.ok`, `.findings`, `.rows` and `.to_json()`.
     """
     try:
-        return examine(pipeline, X, holdout, y)[0]
+        return examine(pipeline, X, holdout, y, targets)[0]
     except Exception as e:
         said = f"the examination failed on this pipeline ({type(e).__name__}: {e})"
         return Check(findings=[Finding("failed", "", said, "tell us, it should have been a finding")])
 
 
 def examine(
-    pipeline: Any, X: Any, holdout: Any = None, y: Any = None, what: str = "the graph"
+    pipeline: Any,
+    X: Any,
+    holdout: Any = None,
+    y: Any = None,
+    targets: Sequence[str] | None = None,
+    what: str = "the graph",
 ) -> tuple[Check, Draft | None]:
     """The check, and the draft to write if it is ok."""
     linter = _Linter(pipeline)
-    made = linter.run(X, holdout, y, what)
+    made = linter.run(X, holdout, y, targets, what)
     return linter.check, made if linter.check.ok else None
 
 
@@ -57,22 +65,24 @@ class _Linter:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline, self.check = pipeline, Check()
 
-    def run(self, X: Any, holdout: Any, y: Any, what: str) -> Draft | None:
+    def run(self, X: Any, holdout: Any, y: Any, targets: Sequence[str] | None, what: str) -> Draft | None:
         frame = self.attempt("frame", "X", lambda: as_frame(X, "X"))
         held = frame if holdout is None else self.holdout(holdout, frame)
         found = pipeline_findings(self.pipeline, frame)
         self.check.findings += found
         if frame is None:
             return None
-        inputs = self.columns(frame, frame if held is None else held)
+        unused = frozenset() if found else unread(self.pipeline, frame)
+        inputs = self.columns(frame, frame if held is None else held, unused)
         if any(f.code in ("pipeline", "unfitted") for f in found):
             return None
-        outcomes = trace(self.pipeline, inputs)
+        outcomes = trace(self.pipeline, inputs, column_names(frame))
         self.banned()
         made = None
         if held is not None and self.check.ok:
             why = "training" if holdout is None else "hold-out"
-            made = self.draft(partial(draft, self.pipeline, tuple(inputs), frame, held, why), outcomes)
+            making = partial(draft, self.pipeline, tuple(inputs), frame, held, why, targets)
+            made = self.draft(making, outcomes)
         else:
             self.name(outcomes)
         self.steps(outcomes, made)
@@ -95,13 +105,17 @@ class _Linter:
             return held
         return self.attempt("holdout", "holdout", lambda: like(held, frame))
 
-    def columns(self, frame: Frame, held: Frame) -> list[Input]:
+    def columns(self, frame: Frame, held: Frame, unused: frozenset[str]) -> list[Input]:
         """All logical inputs; one that is refused has a stand-in, so that the steps can be followed."""
         array = isinstance(frame, np.ndarray)
         keys = ["x"] if isinstance(frame, np.ndarray) else list(frame.columns)
         inputs = []
         for number, (key, one) in enumerate(zip(keys, examine_columns(frame, held), strict=True)):
             dtype = frame.dtype if array else frame[key].dtype
+            if str(key) in unused:
+                said = "the pipeline never reads it: requests may hold it or not"
+                self.check.columns.append(Column(str(key), str(dtype), "unused", "", said))
+                continue
             if isinstance(one, ExportError):
                 found = Finding.of(one, "column", str(key))
                 self.check.findings.append(found)

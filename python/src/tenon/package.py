@@ -82,6 +82,7 @@ def _card(name: str, task: str, description: str, signature: Signature, notes: S
         lines.append(
             f"| `{column.name}` | {column.type}{shape} | {'allowed' if policy.missing else 'refused'} | {unknown} |"
         )
+    lines += [f"| `{name}` | never read | | |" for name in signature.unused]
     lines += ["", "| output | type | tolerance |", "|---|---|---|"]
     for output in signature.outputs:
         said = (

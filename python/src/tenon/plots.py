@@ -72,7 +72,11 @@ def _scatter(output: dict[str, Any], plot: dict[str, Any]) -> str:
         )
     name = str(output.get("name", ""))
     failed = sum(bool(p.get("failed")) for p in points)
-    described = f"{len(points)} points, {failed} beyond tolerance; right answers lie on the diagonal."
+    rule = output.get("tolerance")
+    apart = (
+        "of rows that do not agree" if isinstance(rule, dict) and "agreement" in rule else "beyond tolerance"
+    )
+    described = f"{len(points)} points, {failed} {apart}; right answers lie on the diagonal."
     frame = (
         f'<path d="M{_LEFT} {_HEAD}V{_SIDE - _FOOT}H{_SIDE - _EDGE}" '
         'fill="none" stroke="currentColor" stroke-opacity="0.5"/>'

@@ -65,6 +65,8 @@ class Report(dict[str, Any]):
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         verdict = "✓ the server answers as the pipeline did" if self.get("passed") else "✗ the answers differ"
+        if self.get("passed") and self.get("loosened"):
+            verdict = f"✓ within a loosened tolerance: {html.escape(str(self['loosened']))}"
         return f"<div><p><strong>{verdict}</strong> {html.escape(summary(self))}</p>{_html(self)}</div>"
 
 
@@ -114,12 +116,15 @@ def _causes(report: dict[str, Any]) -> list[str]:
 def _output(output: dict[str, Any], report: dict[str, Any]) -> list[str]:
     rule = output.get("tolerance")
     rule = rule if isinstance(rule, dict) else {}
-    compared = not rule.get("exact")
+    compared = not rule.get("exact") and rule.get("agreement") is None
+    share = output.get("agreement")
+    agrees = f"{100 * share:.4g} % agree" if share is not None and _is_number(share) else ""
+    failed = f"{output.get('failed', '?')} of {report.get('rows', '?')}"
     return [
         str(output.get("name", "")),
         _rule(rule),
-        f"{output.get('failed', '?')} of {report.get('rows', '?')}",
-        _distance(output.get("worst")) if compared else "",
+        "" if agrees and not output.get("failed") else failed,
+        _distance(output.get("worst")) if compared else agrees,
         _distance(output.get("allowed")) if compared else "",
     ]
 
@@ -129,7 +134,9 @@ def _rule(rule: dict[str, Any]) -> str:
         return "equal"
     for name in ("agreement", "cosine"):
         if rule.get(name) is not None:
-            return f"{name} {rule[name]:g}"
+            return (
+                f"agreement ≥ {100 * rule[name]:g} %" if name == "agreement" else f"cosine ≥ {rule[name]:g}"
+            )
     return f"rel {rule.get('rel', 0):g}, abs {rule.get('abs', 0):g}"
 
 

@@ -16,6 +16,8 @@ SINGLE = {"rel": 1e-6, "abs": 1e-6}
 """For what scikit-learn itself computes in float32."""
 CONVERTED = {"rel": 1e-4, "abs": 1e-5}
 CONVERTED_PROBABILITIES = {"rel": 0.0, "abs": 1e-5}
+LOOSEST = 0.1
+"""The most that a server takes for rel and abs."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,14 @@ class Signature:
     policies: tuple[Policy, ...]
     columns: dict[str, int] = field(default_factory=dict)
     """By input name, for inputs that are columns of one matrix: the column that each is."""
+    unused: tuple[str, ...] = ()
+    """Columns of the training frame that the pipeline never reads: requests may hold them, and need not."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of signature.json."""
         members = [self._input(i, p) for i, p in zip(self.inputs, self.policies, strict=True)]
-        return {"inputs": members, "outputs": [o.to_json() for o in self.outputs]}
+        unused = {"unused": list(self.unused)} if self.unused else {}
+        return {"inputs": members, **unused, "outputs": [o.to_json() for o in self.outputs]}
 
     def _input(self, column: Input, policy: Policy) -> dict[str, Any]:
         out: dict[str, Any] = {"name": column.name, "type": column.type}

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TransferSpeedColumn
 
 from tenon.bundlefile import Bundle, as_tar, open_bundle, path_of
-from tenon.errors import TenonError
+from tenon.errors import DeployError, ServerError, TenonError
 from tenon.http import ask, client, refused
 from tenon.names import bad_name, is_model_name
 from tenon.report import Report
@@ -31,8 +31,9 @@ class Version:
     """A registered version: `iris/3` has the number 3.
 
     `parity` is proven, not-proven (not compared by the server), overridden (its answers differ, and it was let in
-    on purpose) or failed. `report_url` is where the examination's report is; None for a version that was not
-    compared.
+    on purpose) or failed. `loosened` says in words what a proven version was held to where that is less than the
+    defaults, such as "agreement ≥ 99 %"; "" otherwise. `report_url` is where the examination's report is; None for a
+    version that was not compared.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Version:
     digest: str
     parity: str
     report_url: str | None = field(default=None, compare=False)
+    loosened: str = ""
 
     @functools.cached_property
     def report(self) -> Report:
@@ -62,6 +64,7 @@ def push(
     deploy: bool = False,
     *,
     allow_parity_failure: bool = False,
+    force: bool = False,
 ) -> Version:
     """Uploads a bundle (what `export` returned, a tar or a folder); with `deploy` its version goes live.
 
@@ -69,6 +72,9 @@ def push(
     answers differ from the pipeline's, and nothing is registered. `allow_parity_failure` lets such a version in
     all the same; it is marked `overridden` for ever. The same bundle again is the same version. ServerError is a
     refusal for another reason. A terminal shows the progress.
+
+    DeployError is a version that was registered and not put into traffic, such as one that refuses what callers of
+    the version in traffic send, or lacks what they read; `force` deploys that all the same.
     """
     source = bundle if isinstance(bundle, Bundle) else open_bundle(path_of(bundle))
     if not is_model_name(source.name):
@@ -81,15 +87,21 @@ def push(
             str(answer["digest"]),
             str(answer.get("parity", "not-proven")),
             f"{str(http.base_url).rstrip('/')}{answer['report']}" if answer.get("report") else None,
+            str(answer.get("loosened") or ""),
         )
         if deploy:
-            ask(
-                http,
-                "POST",
-                f"/v1/models/{version.model}/deployments",
-                json={"stable": version.number, "reason": "tenon.push(deploy=True)"},
-            )
+            _deploy(http, version, force)
     return version
+
+
+def _deploy(http: httpx.Client, version: Version, force: bool) -> None:
+    wanted: dict[str, Any] = {"stable": version.number, "reason": "tenon.push(deploy=True)"}
+    if force:
+        wanted["force"] = True
+    try:
+        ask(http, "POST", f"/v1/models/{version.model}/deployments", json=wanted)
+    except ServerError as e:
+        raise DeployError(version, e) from None
 
 
 def _upload(http: httpx.Client, source: Bundle, allow_parity_failure: bool) -> dict[str, Any]:

@@ -64,11 +64,16 @@ def test_a_quantised_bundle_is_proven_by_agreement(server: Served, tmp_path: Pat
     assert tenon.push(bundle, server=server.url).parity == "proven"
     small = tenon.quantize(bundle, path=tmp_path / "q.tenon")
     version = tenon.push(small, server=server.url, deploy=True)
-    assert (version.number, version.parity) == (2, "proven")
+    assert (version.number, version.parity, version.loosened) == (2, "proven", "agreement ≥ 99 %")
+    listed = server.http.get("/v1/models").json()["models"]
+    assert [m["loosened"] for m in listed if m["name"] == "digits-int8"] == ["agreement ≥ 99 %"]
+    versions = server.http.get("/v1/models/digits-int8/versions").json()["versions"]
+    assert [v.get("loosened") for v in versions] == ["agreement ≥ 99 %", None]
     for mine, theirs in zip(small.report, version.report["outputs"], strict=True):
         assert theirs["tolerance"]["agreement"] == 0.99, "the loosening is shown"
         assert theirs["tolerance"]["declared"] is True
         assert theirs["agreement"] == mine.agreement, "the server counts as the kit does"
+        assert theirs["made_up"] == dict(zip(("rows", "agree"), mine.made_up, strict=True))
     with tenon.Client(server.url) as client:
         labels = client.predict("digits-int8", X[600:1000])["label"]
     assert (labels == pipeline.predict(X[600:1000])).mean() >= 0.98

@@ -66,6 +66,17 @@ def labels() -> tuple[object, Truth]:
     }
 
 
+def named(truth: Truth, names: list[str]) -> Truth:
+    """The same, with names in place of the targets' numbers."""
+    out = {}
+    for column, said in truth.items():
+        stem, _, rest = column.partition("_")
+        number, dot, key = rest.partition(".")
+        name = names[int(number)]
+        out[(name if stem == "prediction" else f"{stem}_{name}") + dot + key] = said
+    return out
+
+
 def clusters() -> tuple[object, Truth]:
     model = make_pipeline(StandardScaler(), KMeans(4, n_init=1, random_state=0)).fit(X)
     return model, {"cluster": (model.predict(HOLD), "i")}
@@ -88,6 +99,25 @@ def test_every_form_of_answer(
         answer = client.predict(name, HOLD)
     assert list(answer.columns) == list(truth)
     assert answer.index.equals(HOLD.index)
+    for column, (expected, kind) in truth.items():
+        assert answer[column].to_numpy().dtype.kind == kind, column
+        assert answer[column].tolist() == expected.tolist(), column
+
+
+@pytest.mark.parametrize("make", [targets, flags, labels])
+def test_several_targets_by_name(
+    make: Callable[[], tuple[object, Truth]], server: Served, tmp_path: Path
+) -> None:
+    model, numbered = make()
+    names = ["mean area", "größe_2"]
+    name = f"named-{make.__name__}"
+    path = tmp_path / "named.tenon"
+    bundle = tenon.export(model, X[:400], name=name, holdout=HOLD, path=path, targets=names)
+    assert tenon.push(bundle, server=server.url, deploy=True).parity == "proven"
+    with tenon.Client(server.url) as client:
+        answer = client.predict(name, HOLD)
+    truth = named(numbered, names)
+    assert list(answer.columns) == list(truth)
     for column, (expected, kind) in truth.items():
         assert answer[column].to_numpy().dtype.kind == kind, column
         assert answer[column].tolist() == expected.tolist(), column

@@ -259,7 +259,7 @@ CATEGORIES = {
         "ridge", "category-lost", rules=m.table(m.stale(3), only=0), columns=["town"]
     ),
     "stale category list before trees": Skew(
-        "towns", "category-differs", rules=m.table(m.stale(4)), columns=["town"]
+        "towns", "category-lost", rules=m.table(m.stale(4)), columns=["town"]
     ),
     "unknown as the first category": Skew("ridge", "unseen-as-category", rules=m.table(m.unknown_first)),
 }

@@ -42,7 +42,7 @@ from tenon.lowering import (  # noqa: F401  (they fill the table)
     xgboost,
 )
 from tenon.lowering.columns import Block, Column, Columns, Origin
-from tenon.lowering.graph import Graph
+from tenon.lowering.graph import Graph, Value
 from tenon.lowering.refused import refuse
 from tenon.lowering.rules import RULES, apply, lowers
 from tenon.lowering.targets import answer
@@ -51,14 +51,16 @@ from tenon.signature import Output
 __all__ = ["RULES", "Graph", "inputs_of", "lower", "lowers"]
 
 
-def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> Graph:
-    """The graph of a fitted pipeline, its outputs named as the signature's.
+def lower(
+    pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output], names: Sequence[str] = ()
+) -> Graph:
+    """The graph of a fitted pipeline, its outputs named as the signature's; `names` as of `inputs_of`.
 
     NotLowered if no rule covers a step, ExportError if a step at any depth can never be served.
     """
     refuse(pipeline)
     g = Graph()
-    result = apply(pipeline, inputs_of(g, inputs), g)
+    result = apply(pipeline, inputs_of(g, inputs, names), g)
     if isinstance(result, Columns):
         raise NotLowered("the pipeline ends in a transformer")
     for output in outputs:
@@ -66,9 +68,20 @@ def lower(pipeline: Any, inputs: Sequence[Input], outputs: Sequence[Output]) -> 
     return g
 
 
-def inputs_of(g: Graph, inputs: Sequence[Input]) -> Columns:
-    """The graph's inputs as the columns that a pipeline begins with."""
-    return Columns(tuple(_block(g, i, n) for n, i in enumerate(inputs)), _names(inputs))
+UNREAD = Block(Value("", "unread"), (Column(np.dtype(object)),))
+"""Holds the place of a column that no step reads; a graph that did would not pass onnx's checker."""
+
+
+def inputs_of(g: Graph, inputs: Sequence[Input], names: Sequence[str] = ()) -> Columns:
+    """The graph's inputs as the columns that a pipeline begins with.
+
+    `names` are those of all columns of its frame, where some are no inputs because no step reads them.
+    """
+    blocks = {i.name: _block(g, i, n) for n, i in enumerate(inputs)}
+    if inputs[0].width is not None:
+        return Columns(tuple(blocks.values()))
+    places = tuple(names or blocks)
+    return Columns(tuple(blocks.get(n, UNREAD) for n in places), places)
 
 
 def _block(g: Graph, column: Input, number: int) -> Block:
@@ -77,7 +90,3 @@ def _block(g: Graph, column: Input, number: int) -> Block:
     dtype = np.dtype(object) if column.is_text else column.dtype
     nullable = np.dtype(column.type) if column.absent == "na" and not column.is_text else None
     return Block(value, tuple(Column(dtype, column.absent, Origin(number, e), nullable) for e in elements))
-
-
-def _names(inputs: Sequence[Input]) -> tuple[str, ...] | None:
-    return None if inputs[0].width is not None else tuple(i.name for i in inputs)

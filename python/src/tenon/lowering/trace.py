@@ -50,12 +50,15 @@ def steps_of(pipeline: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from steps_of(step, f"{path} → {name}" if path else name)
 
 
-def trace(pipeline: Any, inputs: Sequence[Input]) -> dict[int, Outcome]:
-    """By `id` of a step: whether a rule lowers it. Steps behind a predictor that fails are not there."""
+def trace(pipeline: Any, inputs: Sequence[Input], names: Sequence[str] = ()) -> dict[int, Outcome]:
+    """By `id` of a step: whether a rule lowers it. Steps behind a predictor that fails are not there.
+
+    `names` as of `inputs_of`.
+    """
     tracer, g = _Tracer(), Graph()
     g.watch = tracer
     try:
-        apply(pipeline, inputs_of(g, inputs), g)
+        apply(pipeline, inputs_of(g, inputs, names), g)
     except Exception as e:
         tracer.note(pipeline, e)
     return tracer.outcomes

@@ -1,0 +1,190 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/ref"
+	"github.com/tenon-ml/tenon/internal/tensor"
+	"github.com/tenon-ml/tenon/runtime/engine"
+)
+
+// alike registers a version of "iris" for each column name. They take the same
+// rows of two numbers, and the engine can tell them by the name.
+func (r *rig) alike(columns ...string) {
+	r.t.Helper()
+	for _, name := range columns {
+		_, err := r.Push(r.t.Context(), "iris", bodyOf(identity(port{name, float32Type, 2}), true))
+		must(r.t, err)
+	}
+}
+
+// deployed deploys by a body, and returns the deployment.
+func (r *rig) deployed(body string) wire.Deployment {
+	r.t.Helper()
+	a := r.send("POST", "/v1/models/iris/deployments", body)
+	if a.StatusCode != 201 {
+		r.t.Fatalf("%s: %d %s", body, a.StatusCode, a.body)
+	}
+	var d wire.Deployment
+	must(r.t, json.Unmarshal(a.body, &d))
+	return d
+}
+
+// by is the version that answers a caller; "" where none does.
+func (r *rig) by(caller string) string {
+	r.t.Helper()
+	a := r.send("POST", "/v1/models/iris/predict", `{"instances":[[1,2]]}`, "Tenon-Caller", caller)
+	if a.StatusCode != 200 {
+		r.t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	return a.Header.Get("Tenon-Version")
+}
+
+// TestCanary: it takes its share beside the stable version, is in every answer
+// about the model, and comes back after a restart at the step where it was.
+func TestCanary(t *testing.T) {
+	r := serve(t)
+	r.alike("a", "b", "c")
+	r.deployed(`{"stable":1}`)
+	d := r.deployed(`{"canary":{"version":2,"steps":[1,50],"step":1},"shadow":3,"reason":"retrained","limits":{"min_requests":7}}`)
+	if d.Stable != 1 || d.Canary.Share() != 50 || d.Shadow != 3 || *d.Limits.MinRequests != 7 || d.Reason != "retrained" {
+		t.Errorf("%+v", d)
+	}
+	model, err := r.Model(t.Context(), ref.Reference{Model: "iris"})
+	if err != nil || model.Deployment.Canary.Version != 2 || model.Stable != 1 {
+		t.Errorf("%+v, %v", model.Deployment, err)
+	}
+	versions, err := r.Versions(t.Context(), "iris")
+	must(t, err)
+	for i, role := range []string{"shadow", "canary", "stable"} {
+		if v := versions.Versions[i]; v.Role != role || !v.Loaded {
+			t.Errorf("version %d is %q, loaded %v", v.Version, v.Role, v.Loaded)
+		}
+	}
+	side := map[string]string{}
+	for i := range 100 {
+		caller := fmt.Sprint("caller ", i)
+		side[caller] = r.by(caller)
+	}
+	after := serve(t, func(s *setup) { s.root = r.root })
+	seen := map[string]int{}
+	for caller, version := range side {
+		seen[version]++
+		if again := after.by(caller); again != version {
+			t.Errorf("%s was answered by version %s, and by %s after a restart", caller, version, again)
+		}
+	}
+	if seen["1"] < 25 || seen["2"] < 25 || len(seen) != 2 {
+		t.Errorf("at 50 %%, callers were answered by %v", seen)
+	}
+}
+
+// TestACanaryCostsItsCallersNothing: where it fails, or refuses what the stable
+// version takes, that one answers.
+func TestACanaryCostsItsCallersNothing(t *testing.T) {
+	fails := func(_ context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		if g.Inputs[0].Name == "b" {
+			return nil, errors.New("it ran out of something")
+		}
+		return []*tensor.Tensor{tensor.New(tensor.Float32, int64(in[0].Rows()), 2)}, nil
+	}
+	r := serve(t, func(s *setup) { s.engine = &engine.Fake{Compute: fails} })
+	r.alike("a", "b")
+	_, err := r.Push(t.Context(), "iris", bodyOf(identity(port{"c", float32Type, 3}), true))
+	must(t, err)
+	r.deployed(`{"stable":1}`)
+	for _, canary := range []int{2, 3} {
+		r.deployed(fmt.Sprintf(`{"canary":{"version":%d,"steps":[99]},"force":true}`, canary))
+		for range 50 {
+			if version := r.by(""); version != "1" {
+				t.Errorf("version %s answers in the place of %d", version, canary)
+			}
+		}
+	}
+	metrics := r.metrics()
+	for _, line := range []string{
+		`tenon_predictions_total{code="internal",model="iris",version="2"}`,
+		`tenon_predictions_total{code="invalid-input",model="iris",version="3"}`,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	// What both refuse is the client's fault still.
+	wantProblem(t, r.send("POST", "/v1/models/iris/predict", `{"instances":[[1]]}`), 400, "invalid-input", "instances[0] shape")
+}
+
+// TestRollbackEndsTheCanary first, and goes back a version only then.
+func TestRollbackEndsTheCanary(t *testing.T) {
+	r := serve(t)
+	r.alike("a", "b", "c")
+	r.deployed(`{"stable":1}`)
+	r.deployed(`{"stable":2}`)
+	r.deployed(`{"canary":{"version":3,"steps":[50]},"isolation":"shared"}`)
+	back := func() wire.Deployment {
+		t.Helper()
+		a := r.send("POST", "/v1/models/iris/rollback", "")
+		var d wire.Deployment
+		must(t, json.Unmarshal(a.body, &d))
+		return d
+	}
+	if d := back(); d.Stable != 2 || d.Canary != nil {
+		t.Errorf("%+v", d)
+	}
+	if d := back(); d.Stable != 1 || d.Canary != nil {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestBadTraffic(t *testing.T) {
+	r := serve(t)
+	r.alike("a", "b", "c")
+	wantProblem(t, r.send("POST", "/v1/models/iris/deployments", `{"canary":{"version":2,"steps":[5]}}`), 409, "nothing-deployed")
+	r.deployed(`{"stable":1}`)
+	for name, c := range map[string]struct {
+		body, code, place string
+		status            int
+	}{
+		"canary is stable":    {`{"canary":{"version":1,"steps":[5]}}`, "invalid-request", "canary.version request", 400},
+		"no version":          {`{"canary":{"steps":[5]}}`, "invalid-request", "canary.version request", 400},
+		"no steps":            {`{"canary":{"version":2}}`, "invalid-request", "canary.steps request", 400},
+		"empty steps":         {`{"canary":{"version":2,"steps":[]}}`, "invalid-request", "canary.steps request", 400},
+		"falling steps":       {`{"canary":{"version":2,"steps":[5,1]}}`, "invalid-request", "canary.steps[1] request", 400},
+		"all of it":           {`{"canary":{"version":2,"steps":[5,100]}}`, "invalid-request", "canary.steps[1] request", 400},
+		"steps of words":      {`{"canary":{"version":2,"steps":["5"]}}`, "invalid-request", "canary.steps request", 400},
+		"no such step":        {`{"canary":{"version":2,"steps":[5],"step":1}}`, "invalid-request", "canary.step request", 400},
+		"misspelt":            {`{"canary":{"version":2,"stages":[5]}}`, "invalid-request", "canary.stages request", 400},
+		"twice":               {`{"canary":{"version":2,"version":3,"steps":[5]}}`, "invalid-request", "canary.version request", 400},
+		"a number":            {`{"canary":2}`, "invalid-request", "canary request", 400},
+		"shadow is stable":    {`{"shadow":1}`, "invalid-request", "shadow request", 400},
+		"shadow is canary":    {`{"shadow":2,"canary":{"version":2,"steps":[5]}}`, "invalid-request", "canary.version request", 400},
+		"negative shadow":     {`{"shadow":-1}`, "invalid-request", "shadow request", 400},
+		"limits of nothing":   {`{"stable":1,"limits":{}}`, "invalid-request", "limits request", 400},
+		"a limit in words":    {`{"canary":{"version":2,"steps":[5]},"limits":{"max_error_rate":"low"}}`, "invalid-request", "limits.max_error_rate request", 400},
+		"capture of nothing":  {`{"capture":{}}`, "invalid-request", "capture.share request", 400},
+		"capture of too much": {`{"capture":{"share":1.5}}`, "invalid-request", "capture.share request", 400},
+		"no such canary":      {`{"canary":{"version":9,"steps":[5]}}`, "version-not-found", "", 404},
+		"no such shadow":      {`{"shadow":9}`, "version-not-found", "", 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var places []string
+			if c.place != "" {
+				places = append(places, c.place)
+			}
+			wantProblem(t, r.send("POST", "/v1/models/iris/deployments", c.body), c.status, c.code, places...)
+		})
+	}
+	list, err := r.Deployments(t.Context(), "iris")
+	if err != nil || len(list.Deployments) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if n := r.engine.Open(); n != 1 {
+		t.Errorf("%d sessions are open, want that of the stable version", n)
+	}
+}

@@ -1,0 +1,65 @@
+package divergence
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/fault"
+)
+
+// side is what was seen of one of the two versions.
+type side struct {
+	version  int
+	check    *Check
+	failed   int
+	failures map[fault.Code]*wire.DivergenceFailure
+	invalid  int
+	times    histogram
+}
+
+func newSide(v Version) side {
+	return side{version: v.Number, check: NewCheck(v.Outputs), failures: map[fault.Code]*wire.DivergenceFailure{}}
+}
+
+// add counts one answer and returns how many of its rows cannot be right.
+func (s *side) add(a *Answer, rows int) int {
+	if a.Err != nil {
+		s.fail(a.Err)
+		return 0
+	}
+	s.times.addTime(a.Run)
+	n := s.check.Invalid(a.Outputs, rows)
+	s.invalid += n
+	return n
+}
+
+// fail keeps the last sentence of each code; what is no fault is an internal
+// one, whose words stay in the log.
+func (s *side) fail(err error) {
+	s.failed++
+	code, sentence := fault.InternalError, "An internal error; the server's log has the reason."
+	if e := fault.As(err); e != nil {
+		code, sentence = e.Code, e.Detail
+	}
+	f := s.failures[code]
+	if f == nil {
+		f = &wire.DivergenceFailure{Code: string(code)}
+		s.failures[code] = f
+	}
+	f.Count++
+	f.Last = sentence
+}
+
+func (s *side) told() wire.DivergenceSide {
+	out := wire.DivergenceSide{Version: s.version, Failed: s.failed, InvalidRows: s.invalid}
+	for _, f := range s.failures {
+		out.Failures = append(out.Failures, *f)
+	}
+	slices.SortFunc(out.Failures, func(a, b wire.DivergenceFailure) int { return strings.Compare(a.Code, b.Code) })
+	if s.times.n > 0 {
+		q := s.times.quantiles(1)
+		out.RunSeconds = &q
+	}
+	return out
+}

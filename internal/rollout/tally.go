@@ -1,0 +1,149 @@
+package rollout
+
+import "time"
+
+const (
+	// bucket is how often a new test begins: a fault loses at most that long.
+	bucket = 5 * time.Second
+	// buckets that are kept apart; what is older is only in the step's total.
+	buckets = 7
+)
+
+// Tally is what was seen of a canary since its step began, in a fixed amount of
+// memory. It is for one caller at a time.
+type Tally struct {
+	limits Limits
+	began  time.Time // the step
+
+	older   counts // of this step, before the buckets
+	recent  [buckets]counts
+	current int // the number of the newest bucket; it lies at current % buckets
+
+	// Of the stable version, over all steps: what clients waited, and the runs
+	// beside copies.
+	waited, ran latencies
+
+	flights flights
+	// Over all steps, by Side: runs that began, and those that never ended.
+	runs, hung [2]int
+	compared   int // copies, over all steps
+}
+
+// NewTally starts to watch a canary whose step began at the time.
+func NewTally(limits Limits, began time.Time) *Tally {
+	return &Tally{limits: limits, began: began, flights: flights{open: map[flightKey]flight{}}}
+}
+
+// NextStep counts anew: the shares have changed, so what was seen before is not
+// like what comes. Requests that are running are taken along.
+func (t *Tally) NextStep(at time.Time) {
+	t.wait(at)
+	t.began, t.current = at, 0
+	t.older, t.recent = counts{}, [buckets]counts{}
+}
+
+// Patience is how long a request that begins now may run before it counts as
+// hung; if a client's hangs on the canary, it is time to ask the stable version.
+func (t *Tally) Patience() time.Duration {
+	if t.waited.n == 0 && t.ran.n == 0 {
+		return blindPatience
+	}
+	return max(leastPatience, patienceFactor*max(t.waited.p99, t.ran.p99))
+}
+
+// Observe folds one observation in.
+func (t *Tally) Observe(o Observation) {
+	t.wait(o.At)
+	if o.Kind == Began {
+		if t.flights.begin(o, t.Patience()) {
+			t.runs[o.Side]++
+		}
+		return
+	}
+	f, open := t.flights.end(flightKey{o.ID, o.Kind == Compared})
+	switch {
+	case open && o.Kind == Ended:
+		t.client(o, o.Runs[o.Side])
+	case open:
+		t.compare(o, o.Runs[Stable].within(f.patience), o.Runs[Canary].within(f.patience))
+	}
+	if r := o.Runs[Stable]; o.Kind == Ended && o.Side == Stable && r.Outcome == OK {
+		t.waited.add(r.Time) // also what was given up, or patience would never grow
+	}
+}
+
+// wait lets the time pass: buckets grow old and requests are given up.
+func (t *Tally) wait(now time.Time) {
+	n := int(now.Sub(t.began) / bucket)
+	t.current = max(t.current, n-buckets) // a long silence changes them all, once
+	for t.current < n {
+		t.current++
+		t.older.add(t.now())
+		*t.now() = counts{}
+	}
+	t.flights.giveUp(now, t.giveUp)
+}
+
+func (t *Tally) now() *counts { return &t.recent[t.current%buckets] }
+
+// giveUp counts a request that hangs as failed, without waiting for its end.
+func (t *Tally) giveUp(f flight) {
+	t.hung[f.side]++
+	if !f.copied {
+		t.now().client(failed, f.side, 1)
+		return
+	}
+	var runs [2]float64
+	runs[f.side], runs[1-f.side] = 1, one(f.original.within(f.patience).Outcome == Failed)
+	t.now().compared(failed, runs[Stable], runs[Canary])
+}
+
+// client counts a client's request.
+func (t *Tally) client(o Observation, r Run) {
+	c := t.now()
+	both := o.Side == Canary && r.Outcome == Failed && o.Runs[Stable].Outcome == Failed
+	if r.Outcome == Unknown || both { // both: it is the request, or the machine
+		return
+	}
+	c.client(failed, o.Side, one(r.Outcome == Failed))
+	if r.Outcome == Failed {
+		return
+	}
+	if o.Side == Canary {
+		c.answered++
+	}
+	c.client(refused, o.Side, one(r.Outcome == Refused))
+	if r.Outcome == Refused {
+		return
+	}
+	c.client(invalid, o.Side, share(r.Invalid, o.Rows))
+	if t.waited.n >= someTimes {
+		c.client(tail, o.Side, one(r.Time > t.limits.tooSlow(t.waited.p99)))
+		c.client(slower, o.Side, one(r.Time > t.limits.tooSlow(t.waited.p50)))
+	}
+}
+
+// compare counts a copy and its original.
+func (t *Tally) compare(o Observation, stable, canary Run) {
+	c := t.now()
+	if stable.Outcome == Unknown || canary.Outcome == Unknown {
+		return
+	}
+	t.compared++
+	c.compared(failed, one(stable.Outcome == Failed), one(canary.Outcome == Failed))
+	if stable.Outcome == Failed || canary.Outcome == Failed {
+		return
+	}
+	c.compared(refused, one(stable.Outcome == Refused), one(canary.Outcome == Refused))
+	if stable.Outcome == Refused || canary.Outcome == Refused {
+		return
+	}
+	c.compared(invalid, share(stable.Invalid, o.Rows), share(canary.Invalid, o.Rows))
+	c.compared(differing, 0, share(o.Differing, o.Rows))
+	c.compared(slower, 0, one(canary.Time > t.limits.tooSlow(stable.Time)))
+	if t.ran.n >= someTimes {
+		limit := t.limits.tooSlow(t.ran.p99)
+		c.compared(tail, one(stable.Time > limit), one(canary.Time > limit))
+	}
+	t.ran.add(stable.Time)
+}

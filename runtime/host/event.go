@@ -1,0 +1,75 @@
+package host
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenon-ml/tenon/internal/tensor"
+)
+
+// Event is one prediction of a client that has ended. Observers share it, and
+// must not change it.
+type Event struct {
+	Model   string
+	Version int
+	Role    Role
+	Routes  *Routes // by which the version was chosen
+	ID      string  // of the request
+	At      time.Time
+	Took    time.Duration // from the lease to the answer
+	Timing  Timing
+	Rows    int
+	Outputs []tensor.Output // nil where Err is set
+	Err     error
+	// Body is the request as it came, and Decode reads it into a frame, also of
+	// another version.
+	Body   []byte
+	Decode func(*tensor.Frame) error
+}
+
+// events hands events to observers, off the path of requests.
+type events struct {
+	queue    chan *Event
+	observed atomic.Bool
+	dropped  atomic.Int64
+}
+
+// queuedEvents is how many events wait at most. Observers take microseconds;
+// what comes faster for long is dropped, and counted.
+const queuedEvents = 4096
+
+// Observe hands every event of a watched model to each of the observers, one
+// after the other, until ctx ends. It is called once.
+func (h *Host) Observe(ctx context.Context, observers ...func(*Event)) {
+	h.events.observed.Store(true)
+	defer h.events.observed.Store(false)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-h.events.queue:
+			for _, observe := range observers {
+				observe(e)
+			}
+		}
+	}
+}
+
+// Watched reports whether somebody wants to know of this lease's answers: the
+// model has a version on trial, or its requests are kept.
+func (l Lease) Watched() bool {
+	r := l.routes
+	return r != nil && l.host.events.observed.Load() && (l.Role == Stable || l.Role == Canary) &&
+		(r.Traffic.Canary != nil || r.Traffic.Shadow != 0 || r.Traffic.Capture != nil)
+}
+
+// Tell hands an event to the observers. It never blocks.
+func (l Lease) Tell(e *Event) {
+	e.Model, e.Version, e.Role, e.Routes = l.Model, l.Number, l.Role, l.routes
+	select {
+	case l.host.events.queue <- e:
+	default:
+		l.host.events.dropped.Add(1)
+	}
+}
