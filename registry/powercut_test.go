@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/durable"
 )
 
@@ -63,7 +64,7 @@ func takeTurn(s *Store, turn int) (told, error) {
 	case 3: // on disk a rollback is one more deployment
 		stable = max(1, newest-1)
 	}
-	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Stable: stable}, by)
+	d, err := s.Deploy(context.Background(), "iris", NewDeployment{Traffic: wire.Stable(stable)}, by)
 	return told{Deployment: d.Number, Stable: d.Stable}, err
 }
 

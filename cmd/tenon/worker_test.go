@@ -231,7 +231,7 @@ func TestWeightsBesideTheModelAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, isolation := range []string{"process", "shared"} {
-		if _, err := server.Deploy(t.Context(), "weighed", wire.Deploy{Stable: 1, Isolation: isolation}); err != nil {
+		if _, err := server.Deploy(t.Context(), "weighed", wire.Deploy{Traffic: wire.Traffic{Stable: 1, Isolation: isolation}}); err != nil {
 			t.Fatal(err)
 		}
 		answer, err := server.Predict(t.Context(), ref.Reference{Model: "weighed"}, []byte(`{"inputs":{"x":[0,99999,7]}}`))
