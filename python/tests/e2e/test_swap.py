@@ -19,6 +19,8 @@ import tenon
 CHANGES = 10_000 if LONG else 100
 AT_LEAST = 5
 """Answers of the new version that clients must have seen before the next change."""
+ENDLESS = {"min_time": "24h", "max_disagreement": 1.0, "max_latency_ratio": 1000.0}
+"""The limits of a canary that differs on every row, and stays for as long as it is let."""
 ENGINES = {
     "shared": (["shared"], CHANGES),
     "process": (["process"], CHANGES),
@@ -47,30 +49,53 @@ class Operator:
     def __init__(self, server: Served, load: Load, isolations: list[str]) -> None:
         self.live, self.before, self.champion = 1, 3, 1
         self.changes: Counter[str] = Counter()
+        self._may_answer = {self.live}
         self._http, self._load, self._isolations = Connection(server.url), load, isolations
 
     @property
     def _isolation(self) -> str:
         return self._isolations[self.changes.total() % len(self._isolations)]
 
+    @property
+    def _third(self) -> int:
+        return 6 - self.live - self.before
+
     def _post(self, action: str, body: dict[str, object]) -> dict[str, object]:
         return told(self._http.ask("POST", f"/v1/models/line/{action}", json.dumps(body).encode()), 201)
 
     def _swap(self, version: int, action: str, body: dict[str, object]) -> None:
-        self._load.expect("line", self.live, version)
+        self._load.expect("line", *self._may_answer, version)
         assert self._post(action, body)["stable"] == version
         self._load.expect("line", version)
+        self._may_answer = {version}
         if version != self.live:
             self.live, self.before = version, self.live
         self._load.wait_for("line", version, AT_LEAST)
 
     def deploy(self) -> None:
-        """The version that is neither live nor the one before, so that it is loaded for this."""
-        third = 6 - self.live - self.before
+        """The version that is neither live nor the one before, so that it is loaded for this, unless it is on trial."""
+        third = self._third
         self._swap(third, "deployments", {"stable": third, "isolation": self._isolation})
 
     def rollback(self) -> None:
         self._swap(self.before, "rollback", {"reason": "tried under load"})
+
+    def canary(self) -> None:
+        """The third version is on trial: half of the answers, and neither limits nor time end it."""
+        body = {"stable": self.live, "canary": {"version": self._third, "steps": [50]}, "limits": ENDLESS}
+        self._may_answer |= {self._third}
+        self._load.expect("line", *self._may_answer)
+        assert self._post("deployments", {**body, "isolation": self._isolation})["stable"] == self.live
+        self._load.wait_for("line", self._third, AT_LEAST)
+        self._load.wait_for("line", self.live, AT_LEAST)
+
+    def end_canary(self) -> None:
+        self._swap(self.live, "rollback", {"reason": "not convincing"})
+
+    def shadow(self) -> None:
+        """The third version is sent copies, which no caller may notice."""
+        body = {"stable": self.live, "shadow": self._third, "isolation": self._isolation}
+        self._swap(self.live, "deployments", body)
 
     def move(self) -> None:
         """The version that is live gets a session of its own, or the other engine."""
@@ -97,6 +122,11 @@ KINDS: list[Callable[[Operator], None]] = [
     Operator.deploy,
     Operator.move,
     Operator.rollback,
+    Operator.canary,
+    Operator.end_canary,
+    Operator.shadow,
+    Operator.canary,
+    Operator.deploy,
 ]
 """What is done in turn; another kind of change is another entry."""
 
