@@ -97,7 +97,13 @@ e2e: build
 .PHONY: parity
 parity: build
 	TENON_LONG=1 $(VENV)/bin/pytest -s --disable-warnings python/tests/test_vectors.py python/tests/test_fuzz.py
-	TENON_LONG=1 $(PYTEST) python/tests/e2e/test_corpus.py python/tests/e2e/test_cost.py
+	TENON_LONG=1 $(PYTEST) python/tests/e2e/test_corpus.py
+
+# One after the other, since times are held to their limits: hours.
+.PHONY: soak
+soak: build
+	TENON_LONG=1 go test -count 1 -v -run PowerCuts ./registry
+	TENON_LONG=1 $(VENV)/bin/pytest -s --disable-warnings $(addprefix python/tests/e2e/test_,cost.py crash.py servers.py swap.py)
 
 # The long form, not part of `make test`: the kit's own tests of columns with pandas 2.3 laid over the environment.
 .PHONY: test-pandas2

@@ -35,13 +35,15 @@ func TestMain(m *testing.M) {
 		recyclerChild(os.Args[1], os.Args[2])
 	case "collector":
 		collectorChild(os.Args[1])
+	case "turn":
+		turnChild(os.Args[1], os.Args[2] == "syncing")
 	}
 }
 
 func child(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), childVar+"="+role)
+	cmd.Env = append(os.Environ(), childVar+"="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -74,6 +74,7 @@ func TestWriteProblem(t *testing.T) {
 	}{
 		"conflict":   {fault.New(fault.Conflict, fault.NotLoaded, "No."), 409, nil},
 		"overloaded": {fault.New(fault.Unavailable, fault.Overloaded, "No."), 503, map[string]string{"Retry-After": "1"}},
+		"died":       {fault.New(fault.Unavailable, fault.WorkerDied, "No."), 503, map[string]string{"Retry-After": "1"}},
 		"damaged":    {fault.New(fault.Unavailable, fault.Quarantined, "No."), 503, nil},
 		"too large": {
 			fault.New(fault.TooLarge, fault.BodyTooLarge, "No.").Because(&http.MaxBytesError{Limit: 1}), 413,

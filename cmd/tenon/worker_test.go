@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -101,12 +102,7 @@ func TestADeadlyRequestHurtsItsModelAlone(t *testing.T) {
 		if err := divide(t, server, goodRow); err != nil {
 			t.Error(err)
 		}
-		err := divide(t, server, deadlyRow)
-		var problem *client.Problem
-		if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable || problem.Code != "worker-died" ||
-			!strings.Contains(problem.Detail, "SIGFPE") {
-			t.Errorf("%v", err)
-		}
+		dies(t, address)
 		died := time.Now()
 		if err := divide(t, server, goodRow); err != nil || time.Since(died) > time.Second {
 			t.Errorf("after %s: %v", time.Since(died), err)
@@ -117,6 +113,26 @@ func TestADeadlyRequestHurtsItsModelAlone(t *testing.T) {
 	}
 	if got := metric(t, address, "tenon_worker_restarts_total"); got != "3" {
 		t.Errorf("%s restarts are counted", got)
+	}
+}
+
+// dies sends the quotient the request that ends its process.
+func dies(t *testing.T, address string) {
+	t.Helper()
+	response, err := http.Post(address+"/v1/models/quotient/predict", "application/json", strings.NewReader(deadlyRow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var problem wire.Problem
+	if err := json.NewDecoder(response.Body).Decode(&problem); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusServiceUnavailable || problem.Code != "worker-died" || !strings.Contains(problem.Detail, "SIGFPE") {
+		t.Errorf("%d, %+v", response.StatusCode, problem)
+	}
+	if after := response.Header.Get("Retry-After"); after != "1" {
+		t.Errorf("Retry-After %q", after)
 	}
 }
 
@@ -193,5 +209,34 @@ func TestIsolationIsOfTheDeployment(t *testing.T) {
 	var problem *client.Problem
 	if !errors.As(err, &problem) || problem.Status != http.StatusBadRequest {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestWeightsBesideTheModelAreRead: by the examination and by a process that
+// may write nothing, from the file that the model names.
+func TestWeightsBesideTheModelAreRead(t *testing.T) {
+	const many = 100_000
+	weights := tensor.New(tensor.Int64, many)
+	for i := range many {
+		tensor.View[int64](weights)[i] = int64(3 * i)
+	}
+	model := vector([]enginetest.Initializer{{Name: "w", Values: weights, File: "weights.bin"}},
+		enginetest.Op("Gather", []string{"w", "x"}, "y"))
+	data, err := packed("weighed", "", map[string][]byte{"model.onnx": model, "weights.bin": weights.Data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, _ := onnxRuntimeOn(t, filepath.Join(t.TempDir(), "reg"), time.Minute)
+	if _, err := upload(t, server, "weighed", data, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, isolation := range []string{"process", "shared"} {
+		if _, err := server.Deploy(t.Context(), "weighed", wire.Deploy{Traffic: wire.Traffic{Stable: 1, Isolation: isolation}}); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := server.Predict(t.Context(), ref.Reference{Model: "weighed"}, []byte(`{"inputs":{"x":[0,99999,7]}}`))
+		if err != nil || !strings.Contains(string(answer), "[0,299997,21]") {
+			t.Errorf("%s: %s, %v", isolation, answer, err)
+		}
 	}
 }

@@ -46,8 +46,10 @@ class Served:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def deploy(self, model: str, version: int) -> dict[str, Any]:
-        answer = self.http.post(f"/v1/models/{model}/deployments", json={"stable": version})
+    def deploy(self, model: str, version: int, isolation: str = "") -> dict[str, Any]:
+        """Puts a version into traffic; without an isolation, that of the server's settings."""
+        body = {"stable": version, **({"isolation": isolation} if isolation else {})}
+        answer = self.http.post(f"/v1/models/{model}/deployments", json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
@@ -64,14 +66,14 @@ def serve(folder: Path) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Served]:
-    """Serves the registry in the folder. A server that the test killed is not asked to drain."""
+def running(folder: Path, registry: Path | None = None) -> Iterator[Served]:
+    """Serves the registry in the folder, or another one. A server that the test killed is not asked to drain."""
     if "TENON_BIN" not in os.environ and not BINARY.exists():
         pytest.skip("there is no bin/tenon and TENON_BIN names none: run 'make build'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    registry, log = folder / "registry", folder / "log"
+    registry, log = registry or folder / "registry", folder / "log"
     arguments = [BINARY, "serve", "--registry", registry, "--listen", address]
     begun = time.monotonic()
     with log.open("wb") as out:

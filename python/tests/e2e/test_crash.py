@@ -1,14 +1,17 @@
-"""What was acknowledged is there after `kill -9`."""
+"""What was acknowledged is there after `kill -9`, and after a power cut."""
 
 from __future__ import annotations
 
-import os
+import http.client
+import json
 import random
 import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,156 +19,290 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
-from serving import BINARY, ROOT
+from disk import Disk
+from load import Connection
+from processes import children, gone, needs_proc
+from serving import BINARY, LONG, ROOT
+from serving import tenon as tenon_command
 from sklearn.linear_model import LinearRegression
 
 import tenon
 
-KILLS = int(os.environ.get("TENON_KILLS", "50"))
+KILLS = 500 if LONG else 50
+CUTS = 60 if LONG else 10
+PHASES = ("push", "deploy", "rollback")
+RESTART_SECONDS = 2.0
+"""From the start of the process until it is ready and the model answers."""
 AIMED = 4
-"""Every fourth kill waits for the moment between blob and record; the others come at any moment."""
+"""Every fourth end inside a push waits for the moment between blob and record, every fourth inside a change for that
+between record and answer; the others come at any moment."""
 
 
-def model(folder: Path, number: int, name: str = "line") -> tenon.Bundle:
+def model(folder: Path, number: int) -> tenon.Bundle:
     """A version whose every answer says which one it is: 1000 * number + x."""
     X = pd.DataFrame({"x": np.arange(40.0)})
     pipeline = LinearRegression().fit(X, X["x"] + 1000.0 * number)
-    return tenon.export(pipeline, X, name=name, path=folder / f"{name}-{number}.tenon")
+    return tenon.export(pipeline, X, name="line", path=folder / f"line-{number}.tenon")
 
 
-class Killed:
-    """A server that is started and killed again and again on one registry."""
+class Machine:
+    """A server that is started, and ends without warning, again and again on one registry."""
 
-    def __init__(self, folder: Path) -> None:
-        self.registry = folder / "registry"
+    def __init__(self, folder: Path, registry: Path) -> None:
+        self.registry = registry
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         self.url = f"http://{self.address}"
-        self.log = (folder / "log").open("ab")
-        self.process: subprocess.Popen[bytes] | None = None
+        self._log = (folder / "log").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
         """Starts, and returns the seconds until it was ready."""
         began = time.monotonic()
-        command = [BINARY, "serve", "--registry", self.registry, "--listen", self.address]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=ROOT)
+        line = [BINARY, "serve", "--registry", self.registry, "--listen", self.address]
+        self._process = subprocess.Popen(line, stdout=self._log, stderr=self._log, cwd=ROOT)
         while time.monotonic() - began < 30:
             try:
-                if httpx.get(self.url + "/readyz", timeout=5).status_code == 200:
+                if Connection(self.url).ask("GET", "/readyz")[0] == 200:
                     return time.monotonic() - began
-            except httpx.TransportError:
-                time.sleep(0.01)  # not listening yet; there is nothing else to wait on
+            except OSError:
+                pass
+            time.sleep(0.005)  # not listening yet, or loading; there is nothing else to wait on
         raise AssertionError("not ready in 30 s")
 
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    def end(self) -> None:
+        """At this very moment. The processes that it started must follow."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # looking for them takes longer than a rollback
+        started = children(self._process.pid)
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        gone(started)
 
-    def children(self) -> list[str]:
-        """Command lines of examinations of this registry."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if " examine " in line and str(self.registry) in line:
-                found.append(line)
-        return found
+    def recover(self) -> None:
+        """Whatever has to happen before the next start."""
+
+    def close(self) -> None:
+        """Leaves nothing behind, also where a test ended early."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
 
 
-class Pusher(threading.Thread):
-    """A push, then a deployment; what the server said of each is kept, and its death ends it."""
+class Unplugged(Machine):
+    """The same on a disk whose power goes first, so that nothing is written that had not been."""
 
-    def __init__(self, server: Killed, bundle: tenon.Bundle, acknowledged: dict[str, Any]) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._disk = Disk(folder)
+        super().__init__(folder, self._disk.at / "registry")
+
+    def end(self) -> None:
+        self._disk.cut()
+        super().end()
+
+    def recover(self) -> None:
+        self._disk.unmount()
+        self._disk.mount()
+
+    def close(self) -> None:
+        super().close()
+        self._disk.unmount()
+
+
+class Ledger:
+    """What a server has acknowledged."""
+
+    def __init__(self) -> None:
+        self.versions: dict[int, str] = {}
+        self.deployments: dict[int, int] = {}
+        self.seconds: dict[str, list[float]] = {phase: [] for phase in PHASES}
+
+    def check(self, http: httpx.Client) -> None:
+        """All of it is there, and the newest deployment answers."""
+        listed = {v["version"]: v["digest"] for v in http.get("/v1/models/line/versions").json()["versions"]}
+        for number, digest in self.versions.items():
+            assert listed.get(number) == digest, f"version {number} was acknowledged and is lost"
+        assert sorted(listed) == list(range(1, len(listed) + 1)), "a number is missing or stands twice"
+        deployments = http.get("/v1/models/line/deployments").json()["deployments"]
+        stable = {d["deployment"]: d["stable"] for d in deployments}
+        for number, version in self.deployments.items():
+            assert stable.get(number) == version, f"deployment {number} was acknowledged and is lost"
+        ready = http.get("/readyz").json()["models"]
+        assert [m["state"] for m in ready if m["model"] == "line"] == ["live"], ready
+        answer = http.post("/v1/models/line/predict", json={"instances": [{"x": 1.0}]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["version"] == deployments[0]["stable"]
+        assert deployments[0]["deployment"] == max(stable)
+
+
+class Actor(threading.Thread):
+    """A push, a deployment and a rollback; the server's death ends it. What was acknowledged goes into the ledger."""
+
+    def __init__(self, machine: Machine, bundle: tenon.Bundle, ledger: Ledger, isolation: str) -> None:
         super().__init__()
-        self.pushing = True
-        self._server, self._bundle, self._acknowledged = server, bundle, acknowledged
+        self.doing = ""
+        """What was asked and not answered."""
+        self._machine, self._bundle, self._ledger, self._isolation = machine, bundle, ledger, isolation
 
     def run(self) -> None:
+        connection = Connection(self._machine.url)
         try:
-            version = tenon.push(self._bundle, self._server.url)
-            self._acknowledged["versions"][version.number] = version.digest
-            self.pushing = False
-            with httpx.Client(base_url=self._server.url, timeout=30) as http:
-                done = http.post("/v1/models/line/deployments", json={"stable": version.number})
-                if done.status_code == 201:
-                    self._acknowledged["stable"] = version.number
-        except (tenon.ServerError, httpx.HTTPError):
-            pass  # killed in the middle; what was not acknowledged may be there or not
+            self._push(connection)
+            version = max(self._ledger.versions)
+            self._change("deploy", connection, {"stable": version, "isolation": self._isolation})
+            self._change("rollback", connection, {})
+        except (tenon.ServerError, OSError, http.client.HTTPException):
+            pass  # ended in the middle; what was not acknowledged may be there or not
+        finally:
+            connection.close()
 
-    def wait_for_its_blob(self) -> None:
-        """Until the bundle's manifest is a blob, which is the last thing before the record; or the thread ends."""
-        digest = self._bundle.digest.removeprefix("sha256:")
-        blob = self._server.registry / "blobs" / "sha256" / digest[:2] / digest
-        while self.is_alive() and not blob.exists():
-            pass  # the window is a few milliseconds, so that sleeping would miss it
+    def _push(self, connection: Connection) -> None:
+        began = self._begin("push")
+        status, _, body = connection.ask(
+            "POST", "/v1/models/line/versions?wait=30s", self._bundle.path.read_bytes(), "application/x-tar"
+        )
+        self._stop_unless(status == 201)
+        said = json.loads(body)
+        self._ledger.versions[said["version"]] = said["digest"]
+        self._finish(began)
+
+    def _change(self, phase: str, connection: Connection, body: dict[str, Any]) -> None:
+        began = self._begin(phase)
+        path = "/v1/models/line/" + {"deploy": "deployments"}.get(phase, phase)
+        status, _, answer = connection.ask("POST", path, json.dumps(body).encode())
+        self._stop_unless(status == 201)
+        said = json.loads(answer)
+        self._ledger.deployments[said["deployment"]] = said["stable"]
+        self._finish(began)
+
+    def _stop_unless(self, done: bool) -> None:
+        if not done:
+            raise ConnectionError("not acknowledged")
+
+    def _begin(self, phase: str) -> float:
+        self.doing = phase
+        return time.perf_counter()
+
+    def _finish(self, began: float) -> None:
+        self._ledger.seconds[self.doing].append(time.perf_counter() - began)
+        self.doing = ""
+
+    def wait_inside(self, phase: str, chance: random.Random) -> None:
+        """Until some moment of the phase, or the end of all."""
+        while self.is_alive() and self.doing != phase:
+            pass  # a rollback takes a millisecond or two, so that sleeping would miss it
+        until = time.perf_counter() + chance.uniform(0, statistics.median(self._ledger.seconds[phase]))
+        while self.is_alive() and self.doing == phase and time.perf_counter() < until:
+            pass
+
+    def wait_for(self, file: Path) -> None:
+        """Until the file is there, or the thread ends."""
+        while self.is_alive() and not file.exists():
+            pass  # what is waited for follows within a millisecond or two
 
     def is_recorded(self) -> bool:
         """Whether the log on the disk names the bundle."""
-        log = self._server.registry / "models" / "line" / "log"
+        log = self._machine.registry / "models" / "line" / "log"
         return any(self._bundle.digest in record.read_text() for record in log.glob("*.json"))
 
-    def is_stored(self) -> bool:
+    @property
+    def blob(self) -> Path:
+        """The bundle's manifest, which is the last thing before the record."""
         digest = self._bundle.digest.removeprefix("sha256:")
-        return (self._server.registry / "blobs" / "sha256" / digest[:2] / digest).exists()
+        return self._machine.registry / "blobs" / "sha256" / digest[:2] / digest
 
 
-def test_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
-    if not Path("/proc/self/cmdline").exists():
-        pytest.skip("children are found by /proc, which this system does not have")
-    chance = random.Random(0)
-    server = Killed(tmp_path)
-    acknowledged: dict[str, Any] = {"versions": {}, "stable": 0}
-    slowest = server.start()
-    first = Pusher(server, model(tmp_path, 1), acknowledged)
-    first.run()
-    assert acknowledged["stable"] == 1
-    inside = between = 0
-    for kill in range(KILLS):
-        pusher = Pusher(server, model(tmp_path, kill + 2), acknowledged)
-        pusher.start()
-        if kill % AIMED == 0:
-            pusher.wait_for_its_blob()
+class Trial:
+    """A machine that ends at random moments, and what came of it."""
+
+    def __init__(self, machine: Machine, folder: Path) -> None:
+        self.inside: Counter[str] = Counter()
+        """Ends while something was asked and not acknowledged, by what it was."""
+        self.kept: Counter[str] = Counter()
+        """Those of them whose record was there afterwards."""
+        self.between = 0
+        """Ends between the blob and the record of a push."""
+        self.slowest = 0.0
+        self._machine, self._folder, self._ledger = machine, folder, Ledger()
+        self._chance = random.Random(0)
+        self._restart()
+        for number in (-2, -1, 0):  # so that there is one to roll back to, and a measure of each phase
+            Actor(machine, model(folder, number), self._ledger, "shared").run()
+        assert len(self._ledger.deployments) == 5
+
+    def _restart(self) -> None:
+        seconds = self._machine.start()
+        self.slowest = max(self.slowest, seconds)
+
+    def once(self, number: int) -> None:
+        phase = PHASES[number % len(PHASES)]
+        isolation = "process" if number % 2 else "shared"
+        actor = Actor(self._machine, model(self._folder, number + 1), self._ledger, isolation)
+        before = self._records()
+        actor.start()
+        if number // len(PHASES) % AIMED:
+            actor.wait_inside(phase, self._chance)
+        elif phase == "push":
+            actor.wait_for(actor.blob)
         else:
-            pusher.join(chance.uniform(0.0, 0.15))  # a push takes about 0.2 s, so most kills fall inside one
-        inside += pusher.is_alive() and pusher.pushing
-        server.kill()
-        pusher.join()
-        between += pusher.is_stored() and not pusher.is_recorded()
-        slowest = max(slowest, server.start())
-        _check(server, acknowledged)
-    server.kill()
-    print(
-        f"{KILLS} kills, {inside} inside a push, {between} between blob and record; "
-        f"{len(acknowledged['versions'])} acknowledged versions, ready in {slowest:.2f} s at worst"
-    )
-    assert inside >= KILLS * 3 // 5
-    assert between >= KILLS // 10
-    assert slowest <= 2
-    verify = subprocess.run(
-        [str(BINARY), "verify", "--registry", str(server.registry)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert verify.returncode == 0, verify.stdout + verify.stderr
+            actor.wait_for(self._record(before + 1 + PHASES.index(phase)))
+        self._machine.end()
+        actor.join()
+        self._machine.recover()
+        if actor.doing:
+            self.inside[actor.doing] += 1
+            self.kept[actor.doing] += self._records() > before + PHASES.index(actor.doing)
+        self.between += actor.blob.exists() and not actor.is_recorded()
+        self._verify()
+        self._restart()
+        with httpx.Client(base_url=self._machine.url, timeout=30) as http:
+            self._ledger.check(http)
+
+    def _record(self, number: int) -> Path:
+        return self._machine.registry / "models" / "line" / "log" / f"{number:020}.json"
+
+    def _records(self) -> int:
+        return len(list(self._record(0).parent.glob("0*.json")))
+
+    def _verify(self) -> None:
+        verified = tenon_command("verify", "--registry", self._machine.registry)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    def report(self, what: str, many: int) -> None:
+        self._machine.end()
+        self._machine.recover()
+        self._verify()
+        print(
+            f"{many} {what}: inside {dict(self.inside)}, of which the record was there {dict(self.kept)}; "
+            f"{self.between} between blob and record; {len(self._ledger.versions)} versions and "
+            f"{len(self._ledger.deployments)} deployments acknowledged, 0 lost, 0 torn; "
+            f"ready in {self.slowest:.2f} s at worst"
+        )
+        for phase in PHASES:
+            assert self.inside[phase] >= many // len(PHASES) // 2, f"too few inside a {phase}"
+        assert self.slowest <= RESTART_SECONDS
 
 
-def _check(server: Killed, acknowledged: dict[str, Any]) -> None:
-    with httpx.Client(base_url=server.url, timeout=30) as http:
-        listed = {v["version"]: v["digest"] for v in http.get("/v1/models/line/versions").json()["versions"]}
-        for number, digest in acknowledged["versions"].items():
-            assert listed.get(number) == digest, f"version {number} was acknowledged and is lost"
-        assert sorted(listed) == list(range(1, len(listed) + 1)), "a number is missing or stands twice"
-        deployed = http.get("/v1/models/line/deployments").json()["deployments"][0]["stable"]
-        assert deployed >= acknowledged["stable"], "the deployment went back"
-        answer = http.post("/v1/models/line/predict", json={"instances": [{"x": 1.0}]})
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["version"] == deployed
-    began = time.monotonic()
-    while server.children() and time.monotonic() - began < 5:
-        time.sleep(0.05)  # the pipe's end has reached the child, which takes a moment to go
-    assert not server.children(), "an examination outlived its server"
+def test_killed_at_any_moment_loses_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    needs_proc()
+    machine = Machine(tmp_path, tmp_path / "registry")
+    request.addfinalizer(machine.close)
+    trial = Trial(machine, tmp_path)
+    for number in range(KILLS):
+        trial.once(number)
+    trial.report("kills", KILLS)
+    aimed = KILLS // len(PHASES) // AIMED
+    assert trial.between >= aimed // 2, "too few between blob and record"
+    assert trial.kept.total() >= aimed, "too few between record and answer"
+
+
+def test_without_power_at_any_moment_loses_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The control, which leaves out the folder's fsync and loses, is beside the registry."""
+    machine = Unplugged(tmp_path)
+    request.addfinalizer(machine.close)
+    trial = Trial(machine, tmp_path)
+    for number in range(CUTS):
+        trial.once(number)
+    trial.report("power cuts", CUTS)
