@@ -28,9 +28,10 @@ var (
 	likely       = math.Log(20)
 )
 
-// Weights of the mixtures (Dirichlet). A half is Jeffreys'; a tenth spends most
-// on rates that are small, as the stable version's are.
-const jeffreys, small = 0.5, 0.1
+// Weights of the mixtures (Dirichlet) say where rates are looked for: a half is
+// Jeffreys', everywhere; a tenth, near nothing, where the stable version's are;
+// two, for what goes right: rates of some per cent are the hard ones to find.
+const jeffreys, hardly, mostly = 0.5, 0.1, 2
 
 // evidence is one way in which versions were counted.
 type evidence interface {
@@ -72,8 +73,8 @@ func (s split) against(margin float64) float64 {
 	if c.k == 0 || s.excess() <= margin {
 		return 0
 	}
-	return mixture([]float64{c.k, c.n - c.k}, []float64{jeffreys, jeffreys}) +
-		mixture([]float64{b.k, b.n - b.k}, []float64{small, small}) -
+	return mixture([]float64{c.k, c.n - c.k}, []float64{jeffreys, mostly}) +
+		mixture([]float64{b.k, b.n - b.k}, []float64{hardly, hardly}) -
 		peak(1-margin, []term{{c.k, margin, 1}, {c.n - c.k, 1 - margin, -1}, {b.k, 0, 1}, {b.n - b.k, 1, -1}})
 }
 
@@ -92,8 +93,11 @@ func (m matched) against(margin float64) float64 {
 	if m.canary == 0 || m.excess() <= margin {
 		return 0
 	}
+	if margin == 0 { // a coin decides which side it is, and how many there are tells nothing
+		return mixture([]float64{m.canary, m.stable}, []float64{jeffreys, hardly}) + (m.canary+m.stable)*math.Ln2
+	}
 	same := max(0, m.n-m.canary-m.stable)
-	return mixture([]float64{m.canary, m.stable, same}, []float64{jeffreys, small, jeffreys}) -
+	return mixture([]float64{m.canary, m.stable, same}, []float64{jeffreys, hardly, mostly}) -
 		peak((1-margin)/2, []term{{m.canary, margin, 1}, {m.stable, 0, 1}, {same, 1 - margin, -2}})
 }
 

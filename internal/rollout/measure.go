@@ -39,7 +39,7 @@ const (
 	// noMatter is a difference in time that nobody minds, whatever its ratio is.
 	noMatter = 2 * time.Millisecond
 	// someTimes must be known before there is a median or a p99 to compare with.
-	someTimes = 100
+	someTimes = 50
 )
 
 // tooSlow is the time above which a run is slow beside one that took reference.

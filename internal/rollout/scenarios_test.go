@@ -212,7 +212,7 @@ var badOnes = []scenario{
 		fail(r, b.caller > 1-1.0/12)
 	}),
 	bad("slower and slower, from twice the time on", 60, func(_ *sim, _ *body, t float64, r *Run, _ *float64) {
-		r.Time = seconds(r.Time.Seconds() * (1 + t/15))
+		r.Time = seconds(r.Time.Seconds() * (1 + t/10))
 	}),
 }
 
@@ -226,7 +226,7 @@ func bad(name string, late float64, fault func(*sim, *body, float64, *Run, *floa
 	s := sc(name, func(s *scenario) { s.most, s.late, s.fault = 500, late, fault })
 	switch name {
 	case "slower and slower, from twice the time on":
-		s.grace, s.late = 15, 20
+		s.grace, s.late = 10, 20
 	case "failing for one caller of twelve":
 		s.body = sticks(func(*body) {})
 	}
