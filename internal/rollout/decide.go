@@ -117,9 +117,8 @@ func (t *Tally) suspicion(spans []span) string {
 type finding struct {
 	evidence
 	measure
-	last   time.Duration // 0: the whole step
-	limit  float64
-	copied bool
+	last  time.Duration // 0: the whole step
+	limit float64
 }
 
 // findings are all there are. Where copies are compared, the requests of
@@ -131,11 +130,11 @@ func (t *Tally) findings(spans []span) iter.Seq[finding] {
 			c := &spans[i]
 			for m := range measures {
 				f := finding{measure: m, last: c.last, limit: m.limit(t.limits)}
-				f.evidence, f.copied = c.copies[m].evidence(m), true
+				f.evidence = c.copied(m)
 				if !yield(f) {
 					return
 				}
-				f.evidence, f.copied = c.clients[m], false
+				f.evidence = c.clients[m]
 				if (m == failed || blind) && !yield(f) {
 					return
 				}

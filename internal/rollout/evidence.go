@@ -82,9 +82,9 @@ func (s split) convinces(margin float64) bool {
 	return s.against(margin) >= likely && s.against(0) >= beyondChance
 }
 
-// matched are counts of n copies: where only the canary did it, and where only
-// the stable version did; limits are margins, too.
-type matched struct{ n, canary, stable float64 }
+// matched are counts of n copies: where only the canary did it, only the stable
+// version, and both; limits are margins, too.
+type matched struct{ n, canary, stable, both float64 }
 
 func (m matched) excess() float64   { return (m.canary - m.stable) / max(m.n, 1) }
 func (m matched) variance() float64 { return (m.canary + m.stable) / max(m.n*m.n, 1) }
@@ -105,12 +105,22 @@ func (m matched) convinces(margin float64) bool {
 	return m.against(margin) >= likely && m.against(0) >= beyondChance
 }
 
-// evidence is that of a measure; one that is not relative is the canary's alone.
-func (m matched) evidence(of measure) evidence {
-	if of.relative() {
-		return m
-	}
-	return single{m.n, m.canary}
+// known are copies beside all that is known of the stable version. Where the
+// versions fail alike, by chance, the few copies may find it lucky.
+type known struct {
+	matched
+	all split
+}
+
+func (m matched) beside(clients single) known {
+	return known{m, split{
+		Stable: {m.n + clients.n, m.stable + m.both + clients.k},
+		Canary: {m.n, m.canary + m.both},
+	}}
+}
+
+func (k known) convinces(margin float64) bool {
+	return k.matched.convinces(margin) && k.all.against(0) >= likely
 }
 
 // mixture is the log-likelihood of counts, averaged over all rates by a

@@ -114,16 +114,19 @@ func TestEvidence(t *testing.T) {
 		{"at the limit", single{1000, 100}, 0.1, false},
 		{"everything is allowed", single{1000, 1000}, 1, false},
 		{"everything is allowed", split{{1000, 0}, {1000, 1000}}, 1, false},
-		{"everything is allowed", matched{1000, 1000, 0}, 1, false},
+		{"everything is allowed", matched{1000, 1000, 0, 0}, 1, false},
 		{"nothing is allowed", single{10000, 1}, 0, true},
 		{"3 of 61, none of 412", split{{412, 0}, {61, 3}}, 0.01, false},
 		{"7 of 61, none of 412", split{{412, 0}, {61, 7}}, 0.01, true},
 		{"9 of 61, as many of the stable version's", split{{412, 61}, {61, 9}}, 0.01, false},
 		{"within the margin", split{{1e6, 0}, {1e6, 9000}}, 0.01, false},
 		{"beyond chance, not beyond the margin", split{{1e5, 0}, {1e4, 110}}, 0.01, false},
-		{"30 of 600 copies", matched{600, 30, 0}, 0.01, true},
-		{"30 of 600, and 25 the other way", matched{600, 30, 25}, 0.01, false},
-		{"all copies", matched{15, 15, 0}, 0.01, true},
+		{"30 of 600 copies", matched{600, 30, 0, 0}, 0.01, true},
+		{"30 of 600, and 25 the other way", matched{600, 30, 25, 0}, 0.01, false},
+		{"all copies", matched{20, 20, 0, 0}, 0.01, true},
+		{"copies, and the stable version is known to be good", matched{600, 30, 0, 0}.beside(single{3000, 0}), 0.01, true},
+		{"copies found the stable version lucky", matched{600, 30, 0, 0}.beside(single{3000, 150}), 0.01, false},
+		{"many are refused by both, some by the canary alone", matched{600, 60, 0, 120}.beside(single{3000, 600}), 0.01, true},
 	}
 	for _, tt := range tests {
 		if got := tt.e.convinces(tt.limit); got != tt.enough {

@@ -24,8 +24,8 @@ func (t *Tally) seen(f finding, when string) string {
 	switch g := f.evidence.(type) {
 	case split:
 		return t.ofClients(g, f.measure, when)
-	case matched:
-		return t.ofCopies(g, f.measure, when)
+	case known:
+		return t.ofCopies(g.matched, f.measure, when)
 	}
 	what := "were answered otherwise than by the stable version"
 	of := "the rows of "

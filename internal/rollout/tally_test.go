@@ -71,35 +71,55 @@ func TestDecisionsAndTheirReasons(t *testing.T) {
 		{"few", func(s *script) { s.copies(100, 20, fine, fine, 0).client(Canary, 23, 20, fine) }, "held: 23 of 100 requests seen"},
 		{"no copies", func(s *script) { s.client(Canary, 200, 40, fine) }, "held: 0 of 100 comparisons with the stable version made"},
 		{"early", func(s *script) { s.copies(100, 10, fine, fine, 0).client(Canary, 100, 10, fine) }, "held: 20s of 30s passed"},
-		{"suspicious", func(s *script) {
-			s.copies(100, 20, fine, fine, 0).client(Canary, 100, 20, fine).client(Canary, 5, 1, fault)
+		{
+			"suspicious", func(s *script) {
+				s.copies(100, 20, fine, fine, 0).client(Canary, 100, 20, fine).client(Canary, 5, 1, fault)
+			},
+			"held: 5 of 105 requests failed, the stable version failed 0 of 0; the limit is 1 % more: that may be chance, more is needed",
 		},
-			"held: 5 of 105 requests failed, the stable version failed 0 of 0; the limit is 1 % more: that may be chance, more is needed"},
-		{"good", func(s *script) { s.copies(100, 20, fine, fine, 0).client(Canary, 100, 20, fine) },
-			"advanced: 100 requests and 100 comparisons in 40s, all limits kept"},
-		{"failing", func(s *script) {
-			s.client(Stable, 412, 40, fine).client(Canary, 54, 5, fine).client(Canary, 7, 1, fault)
+		{
+			"good", func(s *script) { s.copies(100, 20, fine, fine, 0).client(Canary, 100, 20, fine) },
+			"advanced: 100 requests and 100 comparisons in 40s, all limits kept",
 		},
-			"rolled back: 7 of 61 requests failed, the stable version failed 0 of 412; the limit is 1 % more"},
+		{
+			"failing", func(s *script) {
+				s.client(Stable, 412, 40, fine).client(Canary, 54, 5, fine).client(Canary, 7, 1, fault)
+			},
+			"rolled back: 7 of 61 requests failed, the stable version failed 0 of 412; the limit is 1 % more",
+		},
 		{"failing like the stable version", func(s *script) { s.client(Stable, 412, 40, fault).client(Canary, 61, 5, fault) }, "held: no requests"},
-		{"copies fail", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, fault, 0) },
-			"rolled back: 20 of 100 requests failed that the stable version answers, 0 the other way round; the limit is 1 % more"},
+		{
+			"copies fail", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, fault, 0) },
+			"rolled back: 20 of 100 requests failed that the stable version answers, 0 the other way round; the limit is 1 % more",
+		},
 		{"copies fail on both", func(s *script) { s.copies(100, 10, fault, fault, 0) }, "held: no requests"},
-		{"late", func(s *script) { s.copies(10000, 1000, fine, fine, 0).copies(40, 4, fine, fault, 0) },
-			"rolled back: 40 of 340 requests in the last 35s failed that the stable version answers, 0 the other way round; the limit is 1 % more"},
-		{"refusing", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, nope, 0) },
-			"rolled back: 20 of 100 requests were refused that the stable version takes, 0 the other way round; the limit is 1 % more"},
+		{
+			"late", func(s *script) { s.copies(10000, 1000, fine, fine, 0).copies(40, 4, fine, fault, 0) },
+			"rolled back: 40 of 340 requests in the last 35s failed that the stable version answers, 0 the other way round; the limit is 1 % more",
+		},
+		{
+			"refusing", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, nope, 0) },
+			"rolled back: 20 of 100 requests were refused that the stable version takes, 0 the other way round; the limit is 1 % more",
+		},
 		{"both refuse", func(s *script) { s.copies(100, 10, nope, nope, 0) }, "held: no requests"},
-		{"invalid", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, nan, 0) },
-			"rolled back: 20 % of the rows of 100 requests had an invalid answer where the stable version's is valid, 0 % the other way round; the limit is 1 % more"},
+		{
+			"invalid", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(20, 2, fine, nan, 0) },
+			"rolled back: 20 % of the rows of 100 requests had an invalid answer where the stable version's is valid, 0 % the other way round; the limit is 1 % more",
+		},
 		{"both invalid", func(s *script) { s.copies(100, 10, nan, nan, 0) }, "held: no requests"},
-		{"slower", func(s *script) { s.copies(40, 4, fine, slow, 0) },
-			"rolled back: 100 % of 40 requests took over 2 times as long as on the stable version; the limit is 50 %"},
+		{
+			"slower", func(s *script) { s.copies(40, 4, fine, slow, 0) },
+			"rolled back: 100 % of 40 requests took over 2 times as long as on the stable version; the limit is 50 %",
+		},
 		{"faster", func(s *script) { s.copies(400, 40, slow, fine, 0) }, "held: no requests"},
-		{"slow in the tail", func(s *script) { s.copies(200, 20, fine, fine, 0).copies(20, 2, fine, slow, 0) },
-			"rolled back: 20 of 170 requests took over 21.8ms only on the canary, 0 only on the stable version (its p99 is 10.9ms); the limit is 1 % more"},
-		{"differing", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(40, 4, fine, fine, 1) },
-			"rolled back: 33.3 % of the rows of 120 requests were answered otherwise than by the stable version; the limit is 10 %"},
+		{
+			"slow in the tail", func(s *script) { s.copies(200, 20, fine, fine, 0).copies(20, 2, fine, slow, 0) },
+			"rolled back: 20 of 170 requests took over 21.8ms only on the canary, 0 only on the stable version (its p99 is 10.9ms); the limit is 1 % more",
+		},
+		{
+			"differing", func(s *script) { s.copies(80, 8, fine, fine, 0).copies(40, 4, fine, fine, 1) },
+			"rolled back: 33.3 % of the rows of 120 requests were answered otherwise than by the stable version; the limit is 10 %",
+		},
 		{"asked and gone", func(s *script) { s.client(Canary, 500, 50, Run{}) }, "held: no requests"},
 	}
 	for _, tt := range tests {
