@@ -217,7 +217,7 @@ func fail(r *Run, yes bool) {
 }
 
 func bad(name string, late float64, fault func(*sim, *body, float64, *Run, *float64)) scenario {
-	s := sc(name, func(s *scenario) { s.most, s.late, s.fault = 500, late, fault })
+	s := sc(name, func(s *scenario) { s.most, s.late, s.fault = 300, late, fault })
 	switch name {
 	case "slower and slower, from twice the time on":
 		s.grace, s.late = 10, 20

@@ -92,7 +92,7 @@ func newSim(sc scenario, limits Limits, seed uint64) *sim {
 	if len(sc.steps) == 0 {
 		s.traffic.Steps = []int{1, 5, 25, 50}
 	}
-	if sc.fault == nil && len(sc.steps) == 0 && seed%5 > 0 {
+	if sc.fault == nil && len(sc.steps) == 0 && seed%10 > 0 {
 		s.traffic.Steps = []int{5, 25, 50} // a step of 1 % takes 10,000 requests, and so most of the test's time
 	}
 	s.starts = s.r.Float64() * sc.late
