@@ -80,7 +80,10 @@ def open_bundle(path: Path) -> Bundle:
     elif path.is_file():
         manifest = _manifest_of_tar(path)
     else:
-        raise TenonError(f"{path} does not exist: pass the path of a bundle, which tenon.export returns")
+        raise TenonError(
+            f"there is no file {str(path)!r} here, in {Path.cwd()}: pass the path of a bundle, not its name; "
+            f"tenon.export(…, name=…) writes NAME.tenon and returns what tenon.push takes"
+        )
     try:
         head = json.loads(manifest)
         name = str(head.get("name", ""))
