@@ -329,5 +329,5 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_tables_have_headings_and_a_wrong_path_a_remedy(tmp_path: Path) -> None:
     shown = repr(tenon.check(FITTED, X))
     assert shown.count("outcome") == 2
-    with pytest.raises(tenon.TenonError, match=r"no file 'bad' here.*NAME\.tenon"):
+    with pytest.raises(tenon.TenonError, match=r"bad does not exist in /.*NAME\.tenon"):
         tenon.push("bad")

@@ -80,9 +80,9 @@ def open_bundle(path: Path) -> Bundle:
     elif path.is_file():
         manifest = _manifest_of_tar(path)
     else:
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
         raise TenonError(
-            f"there is no file {str(path)!r} here, in {Path.cwd()}: pass the path of a bundle, not its name; "
-            f"tenon.export(…, name=…) writes NAME.tenon and returns what tenon.push takes"
+            f"{path} does not exist{where}: pass the path of a bundle, which tenon.export writes as NAME.tenon and returns"
         )
     try:
         head = json.loads(manifest)
