@@ -80,9 +80,9 @@ def open_bundle(path: Path) -> Bundle:
     elif path.is_file():
         manifest = _manifest_of_tar(path)
     else:
-        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        looked = "" if path.is_absolute() else f" in {Path.cwd()}"
         raise TenonError(
-            f"{path} does not exist{where}: pass the path of a bundle, which tenon.export writes as NAME.tenon and returns"
+            f"{path} does not exist{looked}: pass a bundle's path; tenon.export writes NAME.tenon and returns it"
         )
     try:
         head = json.loads(manifest)
