@@ -436,3 +436,18 @@ print(len(tenon.Client({stub.url!r}).predict("iris", {{"a": [1, 2]}})))
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
     assert "ResourceWarning" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("listed", "says"), [(19, "; and 14 more]"), (20, "; and at least 15 more]")])
+def test_more_findings_than_are_listed(listed: int, says: str) -> None:
+    errors = [
+        {"path": f"inputs.a[{n}]", "code": "type", "detail": "expected a number"} for n in range(listed)
+    ]
+    problem = {"code": "invalid-input", "detail": "It does not fit.", "errors": errors}
+    with (
+        serving((400, problem)) as stub,
+        tenon.Client(stub.url) as client,
+        pytest.raises(tenon.ServerError) as caught,
+    ):
+        client.predict("iris", pd.DataFrame({"a": ["x"] * listed}))
+    assert str(caught.value).endswith(says)

@@ -151,12 +151,12 @@ class Check:
         tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
             (
                 "Steps",
-                ("step", "kind", "", "why"),
+                ("step", "kind", "outcome", "why"),
                 [[s.where, s.kind, s.status, s.detail] for s in self.steps],
             ),
             (
                 "Columns",
-                ("column", "dtype", "", "in requests", "why"),
+                ("column", "dtype", "outcome", "in requests", "why"),
                 [[c.name, c.dtype, c.status, c.type, c.detail] for c in self.columns],
             ),
             (
@@ -171,7 +171,7 @@ class Check:
             ),
             (
                 "Findings",
-                ("", "where", "what is wrong", "what to do"),
+                ("level", "where", "what is wrong", "what to do"),
                 [[f.level, f.where, f.detail, f.remedy] for f in self.findings],
             ),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -182,7 +183,10 @@ class _Linter:
         check.rows = differences(made.model, feed, outputs, made.samples, check.distances)
         if not check.rows.empty:
             check.causes = causes(made.model, feed, made.signature, made.samples)
-            check.findings.append(difference(check.rows, check.compared, what, check.causes))
+            found = difference(check.rows, check.compared, what, check.causes)
+            if made.converted is not None:
+                found = replace(found, detail=f"{made.converted}. Converted by skl2onnx, {found.detail}")
+            check.findings.append(found)
 
 
 def pipeline_findings(pipeline: Any, frame: Frame | None) -> list[Finding]:

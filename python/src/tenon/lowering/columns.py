@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tenon.errors import NotLowered
+from tenon.errors import ExportError, NotLowered
 from tenon.lowering.graph import Graph, Value
 
 
@@ -142,8 +142,7 @@ class Columns:
         `check_array` promotes the dtypes of a frame by numpy's rules; what is not float32 then becomes double.
         """
         columns = tuple(c for b in self.blocks for c in b.columns)
-        if any(b.value.elem == "string" for b in self.blocks):
-            raise NotLowered("a step that computes gets a text column")
+        self._refuse_text("a step that computes")
         elem = "float32" if self.dtype == np.float32 else "float64"
         value = g.concat([g.cast(b.value, elem) for b in self.blocks])
         entries = None
@@ -158,9 +157,19 @@ class Columns:
         return Block(g.cast(value, "float64"), tuple(c for b in block.blocks for c in b.columns))
 
     def _numbers(self) -> tuple[Block, ...]:
-        if any(b.value.elem == "string" for b in self.blocks):
-            raise NotLowered("a tree gets a text column")
+        self._refuse_text("a tree")
         return self.blocks
+
+    def _refuse_text(self, what: str) -> None:
+        """ExportError for text where numbers are needed, which scikit-learn parses and no graph does alike."""
+        is_text = [b.value.elem == "string" for b in self.blocks for _ in b.columns]
+        if any(is_text):
+            named = [f"{n!r}" for n, text in zip(self.names or (), is_text, strict=False) if text]
+            called = f"the text column {' and '.join(named[:3])}" if named else "a text column"
+            raise ExportError(
+                f"{what} gets {called}: make it numbers before the pipeline, with .astype(float), or encode it in "
+                "front of that step, and fit again"
+            )
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
