@@ -150,6 +150,11 @@ func (c *Client) RawReport(ctx context.Context, model string, n int) (out json.R
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
 }
 
+// Divergence tells how far a version's answers are from the stable version's.
+func (c *Client) Divergence(ctx context.Context, model string, n int) (out wire.Divergence, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/divergence", &out)
+}
+
 // Log returns the records of all that was done to a model, oldest first.
 func (c *Client) Log(ctx context.Context, model string) (out wire.Log, err error) {
 	return out, c.get(ctx, path(ref.Reference{Model: model})+"/log", &out)

@@ -8,12 +8,14 @@ import (
 	"github.com/tenon-ml/tenon/api/core"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/trial"
 )
 
 // API holds what the handlers need; all fields are set.
 type API struct {
 	Manager   *lifecycle.Manager
 	Predictor *core.Predictor
+	Trials    *trial.Watch
 	Body      core.Limits // of a predict request
 	Upload    core.Limits // of a push
 	// RequestID returns the id that the middleware gave to the request.
@@ -36,6 +38,7 @@ func (a *API) Mount(router gin.IRouter) {
 	get("/v1/models/:ref/versions/:number/bundle", a.bundle)
 	get("/v1/models/:ref/versions/:number/report", a.report)
 	get("/v1/models/:ref/versions/:number/example", a.example)
+	get("/v1/models/:ref/versions/:number/divergence", a.divergence)
 	get("/v1/models/:ref/deployments", a.deployments)
 	get("/v1/models/:ref/log", a.log)
 	get("/v1/operations", a.operations)

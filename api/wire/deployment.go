@@ -106,6 +106,16 @@ type Deployment struct {
 	RequestID string    `json:"request_id,omitempty"`
 }
 
+// Trial says how a canary is doing on this server.
+type Trial struct {
+	Version int       `json:"version"`
+	Share   int       `json:"share"` // of the traffic, in percent
+	Step    int       `json:"step"`
+	Since   time.Time `json:"since"` // of the step
+	// State is what is to be done with it now, and why.
+	State string `json:"state"`
+}
+
 // Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.
 type Rollback struct {
 	To       int    `json:"to,omitempty"` // a version; 0: the stable one before

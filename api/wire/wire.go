@@ -49,6 +49,7 @@ type Model struct {
 	Parity     string         `json:"parity,omitempty"`   // of the stable version
 	Loosened   string         `json:"loosened,omitempty"` // of the stable version
 	Deployment *Deployment    `json:"deployment"`
+	Trial      *Trial         `json:"trial,omitempty"`   // of the canary
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
 	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
 	Status     []TFSStatus    `json:"model_version_status"`

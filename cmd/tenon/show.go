@@ -59,6 +59,9 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 		if d := model.Deployment; d != nil {
 			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
 		}
+		if t := model.Trial; t != nil {
+			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
+		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
 		fmt.Fprintln(a.out)

@@ -31,7 +31,7 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 		}
 		d.Stable = now.Stable
 	}
-	if err := checkTraffic(&d.Traffic); err != nil {
+	if err := m.checkTraffic(&d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
 	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by,

@@ -44,7 +44,7 @@ func New(e engine.Engine, options Options) *Host {
 	}
 	h := &Host{engine: e, options: options}
 	h.slots.open(options.Runs, options.Queued)
-	h.trials.open(max(options.Runs/2, 1), options.Queued)
+	h.trials.open(options.Runs, options.Queued)
 	h.events.queue = make(chan *Event, queuedEvents)
 	h.routes.Store(&map[string]*Routes{})
 	return h
