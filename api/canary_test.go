@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,21 +16,22 @@ import (
 	"github.com/tenon-ml/tenon/runtime/engine"
 )
 
-// alike registers a version of "iris" for each column name. They take the same
-// rows of two numbers, and the engine can tell them by the name.
-func (r *rig) alike(columns ...string) {
+// alike registers a version of "iris" for each mark, a letter. They take the same
+// rows of two numbers, and the engine can tell them by the mark.
+func (r *rig) alike(marks ...string) {
 	r.t.Helper()
-	for _, name := range columns {
-		_, err := r.Push(r.t.Context(), "iris", bodyOf(identity(port{name, float32Type, 2}), true))
+	for _, mark := range marks {
+		model := bytes.ReplaceAll(bare(), []byte("\x12\x01n"), []byte("\x12\x01"+mark)) // the symbol of the rows
+		_, err := r.Push(r.t.Context(), "iris", bodyOf(model, true))
 		must(r.t, err)
 	}
 }
 
-// deployed deploys by a body, and returns the deployment. It is forced: the
-// names of the columns differ.
+func markOf(g engine.Graph) string { return g.Inputs[0].Dims[0].Symbol }
+
+// deployed deploys by a body, and returns the deployment.
 func (r *rig) deployed(body string) wire.Deployment {
 	r.t.Helper()
-	body = `{"force":true,` + body[1:]
 	a := r.send("POST", "/v1/models/iris/deployments", body)
 	if a.StatusCode != 201 {
 		r.t.Fatalf("%s: %d %s", body, a.StatusCode, a.body)
@@ -56,7 +58,7 @@ func TestCanary(t *testing.T) {
 	r.alike("a", "b", "c")
 	r.deployed(`{"stable":1}`)
 	d := r.deployed(`{"canary":{"version":2,"steps":[1,50],"step":1},"shadow":3,"reason":"retrained","limits":{"min_requests":7}}`)
-	if d.Stable != 1 || d.Canary.Share() != 50 || d.Shadow != 3 || *d.Limits.MinRequests != 7 || !strings.HasPrefix(d.Reason, "retrained") {
+	if d.Stable != 1 || d.Canary.Share() != 50 || d.Shadow != 3 || *d.Limits.MinRequests != 7 || d.Reason != "retrained" {
 		t.Errorf("%+v", d)
 	}
 	model, err := r.Model(t.Context(), ref.Reference{Model: "iris"})
@@ -92,7 +94,7 @@ func TestCanary(t *testing.T) {
 // version takes, that one answers.
 func TestACanaryCostsItsCallersNothing(t *testing.T) {
 	fails := func(_ context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
-		if g.Inputs[0].Name == "b" {
+		if markOf(g) == "b" {
 			return nil, errors.New("it ran out of something")
 		}
 		return []*tensor.Tensor{tensor.New(tensor.Float32, int64(in[0].Rows()), 2)}, nil
@@ -103,7 +105,7 @@ func TestACanaryCostsItsCallersNothing(t *testing.T) {
 	must(t, err)
 	r.deployed(`{"stable":1}`)
 	for _, canary := range []int{2, 3} {
-		r.deployed(fmt.Sprintf(`{"canary":{"version":%d,"steps":[99]}}`, canary))
+		r.deployed(fmt.Sprintf(`{"canary":{"version":%d,"steps":[99]},"force":true}`, canary))
 		for range 50 {
 			if version := r.by(""); version != "1" {
 				t.Errorf("version %s answers in the place of %d", version, canary)
@@ -209,12 +211,12 @@ func trialOf(t *testing.T, compute func(g engine.Graph, in *tensor.Tensor) (*ten
 	return r, func() { looks <- time.Now() }
 }
 
-// sums answers with the row's first number, and one that the graph's column says.
+// sums answers with the row's first number, and one that the version has.
 func sums(add map[string]float32) func(g engine.Graph, in *tensor.Tensor) (*tensor.Tensor, error) {
 	return func(g engine.Graph, in *tensor.Tensor) (*tensor.Tensor, error) {
 		out := tensor.New(tensor.Float32, int64(in.Rows()), 2)
 		for i, v := range tensor.View[float32](in) {
-			tensor.View[float32](out)[i] = v + add[g.Inputs[0].Name]
+			tensor.View[float32](out)[i] = v + add[markOf(g)]
 		}
 		return out, nil
 	}

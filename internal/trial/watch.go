@@ -158,6 +158,9 @@ func (w *Watch) Divergence(model string, version int) (wire.Divergence, error) {
 			return p.report(), nil
 		}
 	}
+	if r := w.Host.Routes(model); r != nil && r.Has(version) && version != r.Stable {
+		return newPair(&trial{watch: w, model: model}, version).report(), nil // it has just begun
+	}
 	return wire.Divergence{}, fault.New(fault.NotFound, fault.DivergenceNotFound,
 		"%s/%d was not compared with another version since this server started: "+
 			"put it beside the stable version with `tenon deploy %s/%d --shadow`.", model, version, model, version)

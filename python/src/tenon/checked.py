@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tenon.diagnose import Cause
 from tenon.errors import ROW_COLUMNS, ExportError, Finding
+from tenon.golden import Size
 
 SHOWN = 8
 """Differing rows that are shown; `.rows` has all."""
@@ -55,14 +56,16 @@ class Check:
     """Everything that `tenon.export` would say, found without writing a bundle.
 
     `findings` are what is refused and what is warned of, in order; `ok` is whether an export would be written.
-    `compared` counts rows, `distances` has the largest distance by output, and `rows` a line for each value that
-    differs, as `ExportError.rows`.
+    `compared` counts rows, each compared alone and with others, and `golden` what a server would compare of them.
+    `distances` has the largest distance by output, and `rows` a line for each value that differs, as
+    `ExportError.rows`.
     """
 
     steps: list[Step] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     compared: int = 0
+    golden: Size = field(default_factory=Size)
     distances: dict[str, float] = field(default_factory=dict)
     rows: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ROW_COLUMNS))
     causes: Sequence[Cause] = ()
@@ -94,7 +97,8 @@ class Check:
         if not self.ok:
             return f"An export would be refused, for {_count(len(self.refused), 'reason')}."
         found = _count(len(self.warnings), "warning")
-        return f"An export would be written: {self.compared} rows compared, none differs, {found}."
+        compared = f"{_count(self.compared, 'row')} compared, alone and in batches"
+        return f"An export would be written: {compared}, none differs, {found}. A server will compare {self.golden}."
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs, of JSON's own types; a distance that does not exist is null."""
@@ -106,6 +110,7 @@ class Check:
             "steps": [asdict(s) for s in self.steps],
             "columns": [asdict(c) for c in self.columns],
             "compared": self.compared,
+            "golden": asdict(self.golden),
             "distances": distances,
             "rows": rows,
             "causes": [asdict(c) for c in self.causes],

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from tenon import golden
 from tenon.checked import Check, Column, Step
 from tenon.compare import difference, differences
 from tenon.diagnose import causes
@@ -175,6 +176,8 @@ class _Linter:
     def compare(self, made: Draft, what: str) -> None:
         check = self.check
         check.compared = sum(map(len, made.samples))
+        inputs = made.signature.inputs
+        check.golden = golden.size(golden.select(made.samples, inputs, made.signature.outputs), inputs)
         feed, outputs = partial(feeds, made.signature.inputs), made.signature.outputs
         check.rows = differences(made.model, feed, outputs, made.samples, check.distances)
         if not check.rows.empty:

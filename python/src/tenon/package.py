@@ -45,10 +45,11 @@ def package(
         _write_json(folder / "profile.json", profile(signature, frame, answers))
         _write_json(folder / "environment.json", environment())
         chosen = golden.select(samples, signature.inputs, signature.outputs)
-        count = golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
+        size = golden.size(chosen, signature.inputs)
+        golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
         reach = Reach(model, signature, frame, feed or partial(feeds, signature.inputs))
         _write_json(folder / "golden" / "coverage.json", reach.report(chosen))
-        card = _card(name, task, description, signature, [*notes, f"The golden set holds {count} rows."])
+        card = _card(name, task, description, signature, [*notes, f"The golden set holds {size}."])
         (folder / "README.md").write_text(card, encoding="utf-8")
         head = {
             "bundle": 1,

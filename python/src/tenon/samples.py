@@ -192,11 +192,14 @@ def _edges(number: int, column: Input, base: Frame) -> list[Edit]:
 def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
     missing = [("missing", missing_value(column))] if column.absent else []
     if column.is_text:
-        known = [v for v in values if isinstance(v, str)][:1]
-        variants = [t for k in known for t in (k.upper(), k + " ", " " + k)]
+        known = [v for v in values if isinstance(v, str)]
+        variants = [t for k in known[:1] for t in (k.upper(), k + " ", " " + k)]
+        unseen = UNSEEN
+        while unseen in known:
+            unseen += "?"
         return [
             *missing,
-            ("unseen", UNSEEN),
+            ("unseen", unseen),
             *(("unicode", t) for t in dict.fromkeys((*_UNICODE, *variants))),
         ]
     if column.type == "bool":
