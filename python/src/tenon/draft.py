@@ -197,7 +197,7 @@ def servable(
                 good &= (values.isin(list(policy.domain)) | values.isna()).to_numpy()
         for end, beyond in ((policy.minimum, operator.lt), (policy.maximum, operator.gt)):
             if end is not None:
-                outside = np.asarray(beyond(values, end), dtype=bool) & ~np.asarray(pd.isna(values))
+                outside = pd.DataFrame(beyond(values, end)).fillna(False).to_numpy(dtype=bool)
                 good &= ~outside.reshape(len(kept), -1).any(axis=1)
     return rows.choose(kept, np.flatnonzero(good))
 
