@@ -27,11 +27,12 @@ from tenon.truth import answers, describe_outputs, row_names
 
 RANDOM_ROWS = 500
 """Rows that are predicted twice, to find what is random."""
-LISTED_PARTED = 8
-FAR = 1e80
-"""Ends of ranges beyond are not worth a remark."""
 LISTED = 1000
 """Categories that are listed for information; a domain that refuses others is listed whole."""
+NAMED = 8
+"""Inputs that one remark names."""
+FAR = 1e80
+"""A range that ends farther out, where sums begin to overflow, is not worth a remark."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,11 @@ def _ends(policies: Sequence[Policy]) -> list[tuple[int, Any]]:
 
 def _parted(inputs: Sequence[Input], ranges: Mapping[int, Limits]) -> list[str]:
     """A sentence about the inputs whose range ends where the graph's answers do, and not the pipeline's."""
-    # Nobody sends what is larger than all atoms of the universe are many.
     parted = [n for n, r in sorted(ranges.items()) if r.parted and min(map(abs, r.ends())) < FAR]
     names = [f"`{inputs[n].name}`" for n in parted]
     if not names:
         return []
-    said = ", ".join(names[:LISTED_PARTED]) + (" and others" if len(names) > LISTED_PARTED else "")
+    said = ", ".join(names[:NAMED]) + (" and others" if len(names) > NAMED else "")
     return [f"Refused beyond their range, where the graph would answer otherwise than the pipeline: {said}."]
 
 
