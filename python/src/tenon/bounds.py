@@ -228,7 +228,7 @@ class _Search:
         for low, high in zip(self.sides[::2], self.sides[1::2], strict=True):
             ends = [None if s.end == _extreme(s.column.type, s.direction) else s.end for s in (low, high)]
             if ends != [None, None]:
-                out[low.number] = Limits(*ends, parted=low.parted or high.parted)
+                out[low.number] = Limits(ends[0], ends[1], low.parted or high.parted)
         return out
 
     def answered(self, sides: Sequence[_Side], values: Sequence[Any]) -> list[bool]:
