@@ -198,6 +198,7 @@ func sources(t *testing.T, root string) (paths []string) {
 func TestFindingsAreDocumented(t *testing.T) {
 	made := map[string]bool{"request": true, "parity": true}
 	maps.Copy(made, constants(t, "../internal/tensor/decode.go", "find", ""))
+	maps.Copy(made, constants(t, "../internal/transform/finite.go", "find", ""))
 	maps.Copy(made, constants(t, "../internal/onnx/findings.go", "Finding", ""))
 	maps.Copy(made, constants(t, "../internal/transform/change.go", "Change", ""))
 	files, err := filepath.Glob("../internal/bundle/*.go")

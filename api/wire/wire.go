@@ -95,7 +95,12 @@ type Column struct {
 	Kind    string  `json:"kind,omitempty"`    // outputs: label, probabilities or value
 	Domain  []any   `json:"domain,omitempty"`  // inputs: the values known from training
 	Unknown string  `json:"unknown,omitempty"` // inputs: what happens to other values
-	Classes []any   `json:"classes,omitempty"` // outputs: the classes of probabilities
+	// Minimum and Maximum are the least and the greatest number that an input
+	// accepts; none where a side is open.
+	Minimum json.Number `json:"minimum,omitempty"`
+	Maximum json.Number `json:"maximum,omitempty"`
+	Classes []any       `json:"classes,omitempty"` // outputs: the classes of probabilities
+	Finite  bool        `json:"finite,omitempty"`  // outputs: a row with NaN or an infinity is refused
 }
 
 // Versions is the answer of GET /v1/models/{name}/versions, newest first.

@@ -29,7 +29,7 @@ class Sample:
     """Some rows of one kind, as a frame with the training dtypes, and what the pipeline answers for them."""
 
     why: str
-    """hold-out, training, boundary, missing, unseen, between, zero, large, extreme or unicode."""
+    """hold-out, training, boundary, missing, unseen, between, zero, large, extreme, range or unicode."""
     frame: Rows
     names: Sequence[Any]
     """How each row is called in messages: its index in the frame, or what was changed in it."""

@@ -76,12 +76,13 @@ def _write_json(path: Path, content: Any) -> None:
 def _card(name: str, task: str, description: str, signature: Signature, notes: Sequence[str]) -> str:
     """A short model card for people."""
     lines = [f"# {name}", "", f"{task.capitalize()}: {description}.", "", *notes, ""]
-    lines += ["| input | type | missing | unknown |", "|---|---|---|---|"]
+    lines += ["| input | type | missing | unknown | range |", "|---|---|---|---|---|"]
     for column, policy in zip(signature.inputs, signature.policies, strict=True):
         unknown = "" if policy.domain is None else "refused" if policy.refuse_unknown else "accepted"
         shape = "" if column.width is None else f" × {column.width}"
         lines.append(
-            f"| `{column.name}` | {column.type}{shape} | {'allowed' if policy.missing else 'refused'} | {unknown} |"
+            f"| `{column.name}` | {column.type}{shape} | {'allowed' if policy.missing else 'refused'} | {unknown} "
+            f"| {policy.within()} |"
         )
     lines += [f"| `{name}` | never read | | |" for name in signature.unused]
     lines += ["", "| output | type | tolerance |", "|---|---|---|"]

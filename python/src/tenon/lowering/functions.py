@@ -143,6 +143,8 @@ def _applied(function: Function, name: str, block: Block, g: Graph) -> Block:
         raise NotLowered(f"{name} gets a column of objects")
     whole = nullable or dtype
     if function.keeps_integers and whole.kind in "iu":
+        if whole.itemsize == 8 and nullable is None:
+            g.notes.whole.update(c.origin.input for c in block.columns if c.origin is not None)
         value = _wrapped(function, block.value, whole, g)
     else:
         floating = _floating(name, whole)

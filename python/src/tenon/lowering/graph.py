@@ -52,6 +52,8 @@ class Notes:
     """By input: the categories that an encoder knows, and whether it refuses others."""
     thresholds: list[tuple[int, int | None, float]] = field(default_factory=list)
     """Input, element of an array input, and the raw value at which some tree turns."""
+    whole: set[int] = field(default_factory=set)
+    """Inputs whose integers of 64 bits are computed with as such, so that no double may carry them."""
     single: bool = False
     """Whether some sum is taken in float32, as scikit-learn does for float32 frames, or is as ill-conditioned."""
 
