@@ -18,8 +18,10 @@ import (
 	"github.com/tenon-ml/tenon/api"
 	"github.com/tenon-ml/tenon/api/client"
 	"github.com/tenon-ml/tenon/api/core"
+	v1 "github.com/tenon-ml/tenon/api/v1"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/capture"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/internal/rollout"
@@ -53,6 +55,9 @@ type setup struct {
 	runtime  string
 	ticks    chan time.Time // of probes
 	looks    chan time.Time // at canaries
+	writes   chan time.Time // of captured requests
+
+	runTimeout time.Duration // of a rehearsal
 }
 
 func serve(t testing.TB, change ...func(*setup)) *rig {
@@ -68,8 +73,9 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	must(t, err)
 	r := &rig{t: t, root: s.root, engine: s.engine, log: &lines{}, host: host.New(s.engine, s.host)}
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
+	captures := capture.New(capture.Options{Dir: filepath.Join(s.root, "captures"), MaxBytes: 1 << 20, Log: log, Ticks: s.writes})
 	r.manager = lifecycle.New(lifecycle.Options{
-		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
+		Store: store, Host: r.host, Captures: captures, Form: v1.Form, RunTimeout: s.runTimeout, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
 		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
 	})
 	trials := trial.New(trial.Options{Host: r.host, Actor: r.manager, Limits: quickly, Log: log, Ticks: s.looks})
@@ -83,7 +89,7 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	server := httptest.NewServer(r.handler)
 	watch, unwatch := context.WithCancel(context.WithoutCancel(t.Context()))
 	var watching sync.WaitGroup
-	watching.Go(func() { trials.Run(watch) })
+	watching.Go(func() { trials.Run(watch, r.manager.Record) })
 	t.Cleanup(func() {
 		server.Close()
 		unwatch()

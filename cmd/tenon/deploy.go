@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ type deployFlags struct {
 	expected  int
 	canary    []string
 	shadow    bool
+	capture   float64
+	redact    []string
+	none      bool // a capture of 0 was asked for
 	force     bool
 }
 
@@ -38,6 +42,8 @@ func deployCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.isolation, "isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
 	flags.StringSliceVar(&f.canary, "canary", nil, "try it on shares of the traffic, in percent, as in 1,5,25,50")
 	flags.BoolVar(&f.shadow, "shadow", false, "send it copies of requests")
+	flags.Float64Var(&f.capture, "capture", 0, "keep this share of the requests for rehearsals, such as 0.01 for one in a hundred")
+	flags.StringSliceVar(&f.redact, "redact", nil, "columns whose values are not kept, as in name,ssn")
 	flags.BoolVar(&f.force, "force", false, "also where its signature breaks the callers of the version in traffic")
 	c.MarkFlagsMutuallyExclusive("canary", "shadow")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -47,6 +53,10 @@ func deployCommand(a *app) *cobra.Command {
 		}
 		if r.Version == 0 {
 			return usageError{fmt.Errorf("say which version, as in `tenon deploy %s/1`", r.Model)}
+		}
+		f.none = c.Flags().Changed("capture") && f.capture == 0
+		if f.redact != nil && f.capture == 0 {
+			return usageError{errors.New("--redact is of requests that are kept: say how many with --capture, as in --capture 0.01")}
 		}
 		steps, err := percents(f.canary)
 		if err != nil {
@@ -91,6 +101,12 @@ func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r r
 			d.Canary, d.Limits = &wire.Canary{Version: r.Version, Steps: steps}, nil
 		}
 	}
+	switch {
+	case f.capture != 0:
+		d.Capture = &wire.Capture{Share: f.capture, Redact: f.redact}
+	case f.none:
+		d.Capture = nil
+	}
 	if f.isolation != "" {
 		d.Isolation = f.isolation
 	}
@@ -123,6 +139,12 @@ func trafficOf(d wire.Deployment) string {
 	}
 	if d.Shadow != 0 {
 		text += fmt.Sprintf("; %s/%d is sent copies", d.Model, d.Shadow)
+	}
+	if c := d.Capture; c != nil {
+		text += fmt.Sprintf("; %g %% of the requests are kept", 100*c.Share)
+		if len(c.Redact) > 0 {
+			text += " without " + strings.Join(c.Redact, ", ")
+		}
 	}
 	return text
 }
