@@ -12,6 +12,7 @@ import (
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/trial"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
@@ -19,6 +20,7 @@ import (
 type Options struct {
 	Manager *lifecycle.Manager
 	Host    *host.Host
+	Trials  *trial.Watch
 	About   wire.About
 	Log     *slog.Logger
 
@@ -55,7 +57,7 @@ func New(o Options) http.Handler {
 	})
 	mountServer(router, o, m)
 	dialect := &v1.API{
-		Manager: o.Manager, Body: o.Body, Upload: o.Upload,
+		Manager: o.Manager, Trials: o.Trials, Body: o.Body, Upload: o.Upload,
 		Predictor: &core.Predictor{Host: o.Host, Timeout: o.RequestTimeout, Watch: m.predicted},
 		RequestID: requestID, Actor: actor,
 	}

@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/ref"
@@ -14,15 +16,18 @@ import (
 	"github.com/tenon-ml/tenon/runtime/engine"
 )
 
-// alike registers a version of "iris" for each column name. They take the same
-// rows of two numbers, and the engine can tell them by the name.
-func (r *rig) alike(columns ...string) {
+// alike registers a version of "iris" for each mark, a letter. They take the same
+// rows of two numbers, and the engine can tell them by the mark.
+func (r *rig) alike(marks ...string) {
 	r.t.Helper()
-	for _, name := range columns {
-		_, err := r.Push(r.t.Context(), "iris", bodyOf(identity(port{name, float32Type, 2}), true))
+	for _, mark := range marks {
+		model := bytes.ReplaceAll(bare(), []byte("\x12\x01n"), []byte("\x12\x01"+mark)) // the symbol of the rows
+		_, err := r.Push(r.t.Context(), "iris", bodyOf(model, true))
 		must(r.t, err)
 	}
 }
+
+func markOf(g engine.Graph) string { return g.Inputs[0].Dims[0].Symbol }
 
 // deployed deploys by a body, and returns the deployment.
 func (r *rig) deployed(body string) wire.Deployment {
@@ -89,7 +94,7 @@ func TestCanary(t *testing.T) {
 // version takes, that one answers.
 func TestACanaryCostsItsCallersNothing(t *testing.T) {
 	fails := func(_ context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
-		if g.Inputs[0].Name == "b" {
+		if markOf(g) == "b" {
 			return nil, errors.New("it ran out of something")
 		}
 		return []*tensor.Tensor{tensor.New(tensor.Float32, int64(in[0].Rows()), 2)}, nil
@@ -186,5 +191,117 @@ func TestBadTraffic(t *testing.T) {
 	}
 	if n := r.engine.Open(); n != 1 {
 		t.Errorf("%d sessions are open, want that of the stable version", n)
+	}
+}
+
+// trialOf serves iris/1 with version 2 on trial, and a clock for looks at it.
+func trialOf(t *testing.T, compute func(g engine.Graph, in *tensor.Tensor) (*tensor.Tensor, error), body string) (*rig, func()) {
+	t.Helper()
+	looks := make(chan time.Time)
+	r := serve(t, func(s *setup) {
+		s.looks = looks
+		s.engine = &engine.Fake{Compute: func(_ context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+			out, err := compute(g, in[0])
+			return []*tensor.Tensor{out}, err
+		}}
+	})
+	r.alike("a", "b", "c")
+	r.deployed(`{"stable":1}`)
+	r.deployed(body)
+	return r, func() { looks <- time.Now() }
+}
+
+// sums answers with the row's first number, and one that the version has.
+func sums(add map[string]float32) func(g engine.Graph, in *tensor.Tensor) (*tensor.Tensor, error) {
+	return func(g engine.Graph, in *tensor.Tensor) (*tensor.Tensor, error) {
+		out := tensor.New(tensor.Float32, int64(in.Rows()), 2)
+		for i, v := range tensor.View[float32](in) {
+			tensor.View[float32](out)[i] = v + add[markOf(g)]
+		}
+		return out, nil
+	}
+}
+
+// ask sends requests with different rows until done says so, looking now and then.
+func (r *rig) ask(look func(), done func() bool) {
+	r.t.Helper()
+	for i := 0; !done(); i++ {
+		body := fmt.Sprintf(`{"instances":[[%d,%d]]}`, i%17, i%5)
+		if a := r.send("POST", "/v1/models/iris/predict", body); a.StatusCode != 200 {
+			r.t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		if i%10 == 9 {
+			look()
+		}
+		if r.t.Context().Err() != nil {
+			r.t.Fatal("it takes too long")
+		}
+	}
+}
+
+func (r *rig) current() wire.Deployment {
+	r.t.Helper()
+	list, err := r.Deployments(r.t.Context(), "iris")
+	must(r.t, err)
+	return list.Deployments[0]
+}
+
+// TestAGoodCanaryTakesOver, step by step, each in the log with its reason.
+func TestAGoodCanaryTakesOver(t *testing.T) {
+	r, look := trialOf(t, sums(nil), `{"canary":{"version":2,"steps":[20,60]},"shadow":3,"reason":"retrained"}`)
+	look() // nothing was asked, so nothing is known
+	if d := r.current(); d.Canary == nil || d.Canary.Step != 0 {
+		t.Fatalf("without a request: %+v", d)
+	}
+	r.ask(look, func() bool { return r.current().Canary == nil })
+	d := r.current()
+	if d.Stable != 2 || d.Shadow != 3 || d.Actor != "tenon" || !strings.HasPrefix(d.Reason, "canary 2 promoted: ") {
+		t.Errorf("%+v", d)
+	}
+	list, err := r.Deployments(t.Context(), "iris")
+	must(t, err)
+	step := list.Deployments[1]
+	if step.Canary.Step != 1 || step.Stable != 1 || step.Actor != "tenon" || !strings.HasPrefix(step.Reason, "canary 2 advanced: ") {
+		t.Errorf("%+v", step)
+	}
+}
+
+// TestABadCanaryIsTakenOut, and the model's log says what was wrong with it.
+func TestABadCanaryIsTakenOut(t *testing.T) {
+	r, look := trialOf(t, sums(map[string]float32{"b": 1000}), `{"canary":{"version":2,"steps":[1,60]}}`)
+	r.ask(look, func() bool { return r.current().Canary == nil })
+	d := r.current()
+	if d.Stable != 1 || d.Actor != "tenon" || !strings.HasPrefix(d.Reason, "canary 2 rolled back: ") || !strings.Contains(d.Reason, "otherwise") {
+		t.Errorf("%+v", d)
+	}
+	found, err := r.Divergence(t.Context(), "iris", 2)
+	if err != nil || found.DisagreeingRows == 0 || found.From.Version != 1 || found.To.Version != 2 || len(found.Examples) == 0 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if row := string(found.Examples[0].Input); !strings.HasPrefix(row, "[") {
+		t.Errorf("the example's row is %s", row)
+	}
+}
+
+// TestShadow: its answers are compared, and nobody else sees them.
+func TestShadow(t *testing.T) {
+	r, look := trialOf(t, sums(map[string]float32{"c": 1}), `{"shadow":3}`)
+	wantProblem(t, r.send("GET", "/v1/models/iris/versions/2/divergence", ""), 404, "divergence-not-found")
+	wantProblem(t, r.send("GET", "/v1/models/iris/versions/9/divergence", ""), 404, "version-not-found")
+	var found wire.Divergence
+	r.ask(look, func() bool {
+		var err error
+		found, err = r.Divergence(t.Context(), "iris", 3)
+		must(t, err)
+		return found.Requests >= 20
+	})
+	if found.From.Version != 1 || found.To.Version != 3 || found.Rows != found.Requests || found.Outputs[0].Distance.Mean == 0 {
+		t.Errorf("%+v", found)
+	}
+	if strings.Contains(r.metrics(), `version="3"`) {
+		t.Error("copies are counted among the requests of clients")
+	}
+	if d := r.current(); d.Shadow != 3 || d.Stable != 1 {
+		t.Errorf("%+v", d)
 	}
 }

@@ -55,7 +55,7 @@ func TestReplacement(t *testing.T) {
 		if v.Version != i+1 {
 			t.Fatalf("%+v", v)
 		}
-		_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(v.Version)})
+		_, err = r.Deploy(t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(v.Version), Force: true}) // their columns differ
 		must(t, err)
 	}
 	a := r.send("POST", "/v1/models/bare/predict", `{"instances":[[1,2,3,4]]}`)

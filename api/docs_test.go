@@ -193,11 +193,14 @@ func sources(t *testing.T, root string) (paths []string) {
 }
 
 // TestFindingsAreDocumented collects the codes of findings from where they are
-// made: the decoder, the walk of a model, the files of a bundle, v1 itself.
+// made: the decoder, the walk of a model, the files of a bundle, the comparison of
+// two versions' signatures, v1 itself.
 func TestFindingsAreDocumented(t *testing.T) {
 	made := map[string]bool{"request": true, "parity": true}
 	maps.Copy(made, constants(t, "../internal/tensor/decode.go", "find", ""))
+	maps.Copy(made, constants(t, "../internal/transform/finite.go", "find", ""))
 	maps.Copy(made, constants(t, "../internal/onnx/findings.go", "Finding", ""))
+	maps.Copy(made, constants(t, "../internal/transform/change.go", "Change", ""))
 	files, err := filepath.Glob("../internal/bundle/*.go")
 	must(t, err)
 	for _, path := range files {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -21,6 +22,8 @@ import (
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/internal/ref"
+	"github.com/tenon-ml/tenon/internal/rollout"
+	"github.com/tenon-ml/tenon/internal/trial"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/engine"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -49,6 +52,7 @@ type setup struct {
 	sleeping bool // do not resume
 	runtime  string
 	ticks    chan time.Time // of probes
+	looks    chan time.Time // at canaries
 }
 
 func serve(t testing.TB, change ...func(*setup)) *rig {
@@ -68,6 +72,8 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
 		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
 	})
+	trials := trial.New(trial.Options{Host: r.host, Actor: r.manager, Limits: quickly, Log: log, Ticks: s.looks})
+	s.api.Trials = trials
 	r.handler = api.New(options(s.api, r, log))
 	prober := &lifecycle.Prober{Host: r.host, Handler: r.handler}
 	r.manager.Use(prober, prober)
@@ -75,8 +81,13 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 		must(t, r.manager.Resume(t.Context()))
 	}
 	server := httptest.NewServer(r.handler)
+	watch, unwatch := context.WithCancel(context.WithoutCancel(t.Context()))
+	var watching sync.WaitGroup
+	watching.Go(func() { trials.Run(watch) })
 	t.Cleanup(func() {
 		server.Close()
+		unwatch()
+		watching.Wait()
 		r.manager.Close()
 		r.host.Close()
 		if n := r.engine.Open(); n != 0 {
@@ -88,6 +99,9 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	must(t, err)
 	return r
 }
+
+// quickly are limits of canaries that tests have the time for.
+var quickly = rollout.Limits{MinRequests: 20, MaxErrorRate: 0.01, MaxLatencyRatio: 1000, MaxInvalidRate: 0.01, MaxDisagreement: 0.1}
 
 func options(o api.Options, r *rig, log *slog.Logger) api.Options {
 	o.Manager, o.Host, o.Log, o.AccessLog = r.manager, r.host, log, true

@@ -59,6 +59,9 @@ func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 		m.requests, m.durations, m.predictions, m.rows, m.runs, m.queued,
 		gauge("tenon_runs_running", "Runs in progress.", func(g host.Gauges) int { return g.Running }),
 		gauge("tenon_runs_waiting", "Requests that wait for a run.", func(g host.Gauges) int { return g.Waiting }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenon_events_dropped_total", Help: "Answers of models with a version on trial that nobody had the time to look at.",
+		}, func() float64 { return float64(h.Gauges().Dropped) }),
 		gauge("tenon_versions_loaded", "Versions that can answer.", func(g host.Gauges) int { return g.Loaded }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

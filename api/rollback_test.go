@@ -31,7 +31,7 @@ func (r *rig) versions(n int) {
 func (r *rig) deploys(list ...int) {
 	r.t.Helper()
 	for _, n := range list {
-		_, err := r.Deploy(r.t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(n)})
+		_, err := r.Deploy(r.t.Context(), "bare", wire.Deploy{Traffic: wire.Stable(n), Force: true}) // their columns differ
 		must(r.t, err)
 	}
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -106,7 +107,7 @@ func (s *Store) SetAlias(
 				name, alias, now, *expected)
 		case version == 0 && now == 0:
 			return nil, fault.New(fault.NotFound, fault.AliasNotFound, "%s has no alias %q", name, alias)
-		case version == now:
+		case version == now && by.Key == "": // a key is kept, so that it holds when the alias has moved on
 			return nil, nil
 		}
 		return &Record{Kind: KindAlias, Alias: &AliasSet{Name: alias, Version: version, Expected: expected}}, nil
@@ -126,22 +127,34 @@ func (s *Store) DeleteVersion(ctx context.Context, name string, n int, reason st
 		if _, err := st.usable(n); err != nil {
 			return nil, err
 		}
-		if d := st.Current(); d != nil && d.Has(n) {
-			return nil, inUse("version %d of %s is deployed; deploy another one first", n, name)
-		}
-		var aliases []string
-		for alias, version := range st.Aliases {
-			if version == n {
-				aliases = append(aliases, alias)
-			}
-		}
-		if len(aliases) > 0 {
-			slices.Sort(aliases)
-			return nil, inUse("version %d of %s has the alias %s; remove the alias first", n, name, aliases[0])
+		if err := checkUnused(st, n); err != nil {
+			return nil, err
 		}
 		return &Record{Kind: KindDeleted, Deleted: &Deleted{Version: n, Reason: reason}}, nil
 	})
 	return err
+}
+
+// checkUnused makes sure that version n takes no requests, and says what to
+// type where it does.
+func checkUnused(st *State, n int) error {
+	d := st.Current()
+	switch {
+	case d == nil:
+	case d.Stable == n:
+		return inUse("%s/%d is in traffic; put another version there first, with `tenon deploy %s/N`", st.Name, n, st.Name)
+	case d.Canary != nil && d.Canary.Version == n:
+		return inUse("%s/%d is on trial as the canary; end that first, with `tenon rollback %s`", st.Name, n, st.Name)
+	case d.Has(n):
+		return inUse("%s/%d is the shadow, which gets copies of requests; end that first, with `tenon deploy %s/%d`", st.Name, n, st.Name, d.Stable)
+	}
+	for _, alias := range slices.Sorted(maps.Keys(st.Aliases)) {
+		if st.Aliases[alias] == n {
+			return inUse("%s@%s points to %s/%d; point it elsewhere first, with `tenon alias %s@%s N`, or remove it with --delete",
+				st.Name, alias, st.Name, n, st.Name, alias)
+		}
+	}
+	return nil
 }
 
 func stale(format string, args ...any) error {

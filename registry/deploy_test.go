@@ -134,6 +134,25 @@ func TestDeleteVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFault(t, s.DeleteVersion(ctx, "iris", 3, "", by), fault.VersionNotFound)
+	for _, seed := range []string{"d", "e"} {
+		pushed(t, s, "iris", seed)
+	}
+	traffic := wire.Traffic{Stable: 1, Canary: &wire.Canary{Version: 4, Steps: []int{1}}, Shadow: 5}
+	if _, err := s.Deploy(ctx, "iris", NewDeployment{Traffic: traffic}, by); err != nil {
+		t.Fatal(err)
+	}
+	for n, command := range map[int]string{1: "`tenon deploy iris/N`", 2: "`tenon alias iris@best N`", 4: "`tenon rollback iris`", 5: "`tenon deploy iris/1`"} {
+		err := s.DeleteVersion(ctx, "iris", n, "", by)
+		if wantFault(t, err, fault.VersionInUse); err != nil && !strings.Contains(err.Error(), command) {
+			t.Errorf("version %d: no command in %v", n, err)
+		}
+	}
+	deployed(t, s, "iris", 1)
+	for _, n := range []int{4, 5} {
+		if err := s.DeleteVersion(ctx, "iris", n, "", by); err != nil {
+			t.Errorf("version %d takes no requests any more: %v", n, err)
+		}
+	}
 	if v, _ := state(t, s, "iris").Latest(); v.Number != 2 {
 		t.Errorf("latest %+v", v)
 	}

@@ -198,23 +198,28 @@ func (f *ingestFile) Close() error {
 	return nil
 }
 
-// sweep removes the uploads whose owner has died: those whose lock is free.
+// sweep removes what dead processes left: uploads, and files under way.
 func (s *Store) sweep() error {
 	entries, err := os.ReadDir(s.path("ingest"))
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		dir := s.path("ingest", e.Name())
-		lock, err := s.disk.TryLock(filepath.Join(dir, lockName))
-		if err != nil {
-			continue // in use, or another sweeper is at it
-		}
-		err = s.disk.RemoveAll(dir)
-		lock.Unlock()
-		if err != nil {
+		if _, err := s.sweepUpload(e.Name()); err != nil {
 			return err
 		}
 	}
 	return s.disk.SweepTemps(s.root, s.now().Add(-tempAge))
+}
+
+// sweepUpload removes an upload whose owner has died, that is, whose lock is
+// free, and reports whether it did.
+func (s *Store) sweepUpload(name string) (bool, error) {
+	dir := s.path("ingest", name)
+	lock, err := s.disk.TryLock(filepath.Join(dir, lockName))
+	if err != nil {
+		return false, nil //nolint:nilerr // in use, or another sweeper is at it
+	}
+	defer lock.Unlock()
+	return true, s.disk.RemoveAll(dir)
 }

@@ -188,7 +188,8 @@ func readSmall(path string, limit int64) ([]byte, error) {
 type decide func(*State) (*Record, error)
 
 // commit appends one record. It returns the record, nil when decide had none,
-// only once it, or what decide saw, would survive a power cut.
+// only once it, or what decide saw, would survive a power cut. A change whose
+// key is in the log already is a *Repeated.
 func (s *Store) commit(ctx context.Context, name string, by Stamp, next decide) (*Record, error) {
 	l := s.log(name)
 	select {
@@ -200,6 +201,9 @@ func (s *Store) commit(ctx context.Context, name string, by Stamp, next decide) 
 	for ctx.Err() == nil {
 		st, err := s.refresh(l)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.repeated(l, st, by); err != nil {
 			return nil, err
 		}
 		r, err := next(st)
@@ -228,6 +232,7 @@ func (s *Store) commit(ctx context.Context, name string, by Stamp, next decide) 
 func (s *Store) stamp(st *State, r *Record, by Stamp) (err error) {
 	r.Seq, r.Model, r.Prev, r.Time = st.Seq+1, st.Name, st.tip, s.now().UTC()
 	r.Actor, r.RequestID = clip(by.Actor), clip(by.RequestID)
+	r.Key, r.Request = by.Key, by.Request
 	r.Nonce, err = s.random()
 	return err
 }
@@ -292,7 +297,13 @@ func (s *Store) syncLog(l *modelLog) error {
 }
 
 // Stamp says who asks and by which request; every record carries it.
-type Stamp struct{ Actor, RequestID string }
+type Stamp struct {
+	Actor, RequestID string
+	// Key, where given, makes a change happen once however often it is asked
+	// for: the second time is a *Repeated. It is at most 128 printable ASCII
+	// characters, and Request a digest of what is asked for.
+	Key, Request string
+}
 
 // clip bounds text that callers may have from outside. 256 bytes hold any
 // sensible name; a record has a limit to keep.

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		killedChild(os.Args[1], os.Args[2])
 	case "writer":
 		writerChild(os.Args[1], os.Args[2])
+	case "recycler":
+		recyclerChild(os.Args[1], os.Args[2])
+	case "collector":
+		collectorChild(os.Args[1])
 	case "turn":
 		turnChild(os.Args[1], os.Args[2] == "syncing")
 	}

@@ -39,6 +39,10 @@ type Record struct {
 	Actor     string    `json:"actor"`
 	RequestID string    `json:"request_id"`
 	Nonce     string    `json:"nonce"` // tells two attempts of one request apart
+	// Key is the one that the request brought, "" where it brought none, and
+	// Request a digest of what it asked for.
+	Key     string `json:"idempotency_key,omitempty"`
+	Request string `json:"request,omitempty"`
 
 	Version    *VersionAdded     `json:"version,omitempty"`
 	Examined   *Examined         `json:"examined,omitempty"`
@@ -46,7 +50,8 @@ type Record struct {
 	Deployment *DeploymentRecord `json:"deployment,omitempty"`
 	Deleted    *Deleted          `json:"deleted,omitempty"`
 
-	digest string // of the whole record's bytes
+	digest string   // of the whole record's bytes
+	names  []string // every digest that stands in it, in hex
 }
 
 // Digest is the SHA-256 of the stored bytes, which the next record carries.
@@ -181,8 +186,23 @@ func unseal(data []byte) (Record, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Record{}, fmt.Errorf("it is not a record: %w", err)
 	}
-	r.digest = digestOf(data)
+	r.digest, r.names = digestOf(data), digestsIn(data[:cut])
 	return r, nil
+}
+
+// digestsIn finds every digest in a record, also in members that this release
+// does not know: what they name is needed by somebody.
+func digestsIn(data []byte) (names []string) {
+	for {
+		at := bytes.Index(data, []byte(digestPrefix))
+		if at < 0 {
+			return names
+		}
+		data = data[at+len(digestPrefix):]
+		if end := 2 * sha256.Size; len(data) >= end && validHex(string(data[:end])) {
+			names = append(names, string(data[:end]))
+		}
+	}
 }
 
 const digestPrefix = "sha256:"

@@ -16,6 +16,7 @@ func sample() *Record {
 	return &Record{
 		Seq: 7, Kind: KindDeployment, Model: "iris", Prev: "sha256:" + strings.Repeat("0", 64),
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Actor: "ada <a&b>", RequestID: "r", Nonce: "n",
+		Key: "k", Request: "r",
 		Deployment: &DeploymentRecord{
 			knownDeployment: knownDeployment{
 				Traffic: wire.Traffic{
@@ -39,7 +40,7 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := *sample()
-	want.digest = digestOf(data)
+	want.digest, want.names = digestOf(data), []string{want.Prev[len(digestPrefix):]}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -28,7 +28,8 @@ type State struct {
 	Deployments []Deployment   // by number, oldest first
 	Aliases     map[string]int // version by alias
 
-	tip string // digest of the last record
+	tip  string            // digest of the last record
+	keys map[string]Record // by the key that the record's request brought
 }
 
 // Version is one registered bundle and what is known of it.
@@ -150,7 +151,7 @@ func (e *foldError) Error() string { return fmt.Sprintf("record %d: %v", e.seq, 
 // fold makes the state out of a model's records, all of them and in order. It
 // is the whole meaning of a log, and it is pure.
 func fold(name string, records []Record) (*State, *foldError) {
-	st := &State{Name: name, Aliases: map[string]int{}}
+	st := &State{Name: name, Aliases: map[string]int{}, keys: map[string]Record{}}
 	for i, r := range records {
 		why := follows(r, name, i+1, st.tip)
 		if why == nil {
@@ -160,6 +161,9 @@ func fold(name string, records []Record) (*State, *foldError) {
 			return nil, &foldError{i + 1, why}
 		}
 		st.Seq, st.tip = r.Seq, r.digest
+		if _, taken := st.keys[r.Key]; r.Key != "" && !taken {
+			st.keys[r.Key] = r
+		}
 	}
 	return st, nil
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -47,6 +48,14 @@ type Store struct {
 // of a newer format, in a sentence each, and removes what uploads of dead
 // processes left behind. cmd calls it once.
 func Open(root string, opts Options) (*Store, error) {
+	s, err := openUnswept(root, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.sweep()
+}
+
+func openUnswept(root string, opts Options) (*Store, error) {
 	s := newStore(opts)
 	var err error
 	if s.root, err = s.makeRoot(root); err != nil {
@@ -63,7 +72,12 @@ func Open(root string, opts Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	return s, s.sweep()
+	done, err := s.relying(context.Background()) // makes the files of the locks
+	if err != nil {
+		return nil, err
+	}
+	done()
+	return s, nil
 }
 
 // Inspect opens a registry only to read it, whatever state it is in, and

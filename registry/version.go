@@ -42,6 +42,11 @@ func (s *Store) AddVersion(
 	if err != nil {
 		return Version{}, err
 	}
+	done, err := s.relying(ctx)
+	if err != nil {
+		return Version{}, err
+	}
+	defer done()
 	if err := s.keepAll(ctx, in); err != nil {
 		return Version{}, err
 	}
@@ -76,14 +81,18 @@ func (s *Store) RecordExamined(ctx context.Context, name string, n int, v NewVer
 	if err := checkParity(v.Parity); err != nil {
 		return err
 	}
+	done, err := s.relying(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	body := Examined{Version: n, Parity: v.Parity, With: v.With, Loosened: v.Loosened}
 	if len(v.Report) > 0 {
-		var err error
 		if body.Report, err = s.PutBlob(ctx, v.Report); err != nil {
 			return err
 		}
 	}
-	_, err := s.commit(ctx, name, by, func(st *State) (*Record, error) {
+	_, err = s.commit(ctx, name, by, func(st *State) (*Record, error) {
 		if _, err := st.usable(n); err != nil {
 			return nil, err
 		}

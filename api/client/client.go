@@ -2,7 +2,9 @@
 // user; other programs may use it too.
 //
 // Every method sends one request, except Push and Wait, which follow an
-// examination to its end. An answer that is no success comes back as a
+// examination to its end, and those that change a model: where the connection
+// fails they send the same again, up to three times, with an Idempotency-Key,
+// so that it happens once. An answer that is no success comes back as a
 // *Problem, which says what the server said.
 package client
 
@@ -50,7 +52,7 @@ func (p *Problem) Error() string {
 	var out strings.Builder
 	out.WriteString(p.Detail)
 	for _, f := range p.Errors {
-		fmt.Fprintf(&out, "\n  %s: %s", f.Path, f.Detail)
+		fmt.Fprintf(&out, "\n  %s%s: %s", p.sign(f), f.Path, f.Detail)
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
 		fmt.Fprintf(&out, "\n  (request %s)", p.RequestID)
@@ -58,29 +60,40 @@ func (p *Problem) Error() string {
 	return out.String()
 }
 
+// sign marks a change of a signature as a diff does: what is gone, what is
+// new, what is another. Other findings have none.
+func (p *Problem) sign(f wire.Finding) string {
+	switch {
+	case p.Code != "signature-incompatible":
+		return ""
+	case f.Code == "removed":
+		return "- "
+	case f.Code == "added":
+		return "+ "
+	default:
+		return "~ "
+	}
+}
+
 // Deploy puts a version into traffic.
 func (c *Client) Deploy(ctx context.Context, model string, d wire.Deploy) (out wire.Deployment, err error) {
-	return out, c.send(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/deployments", d, &out)
+	return out, c.change(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/deployments", d, &out)
 }
 
 // Rollback goes back to the stable version before this one, or to the one
 // that r names.
 func (c *Client) Rollback(ctx context.Context, model string, r wire.Rollback) (out wire.Deployment, err error) {
-	return out, c.send(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/rollback", r, &out)
+	return out, c.change(ctx, http.MethodPost, path(ref.Reference{Model: model})+"/rollback", r, &out)
 }
 
 // SetAlias points an alias to a version.
 func (c *Client) SetAlias(ctx context.Context, model, alias string, a wire.SetAlias) (out wire.Alias, err error) {
-	return out, c.send(ctx, http.MethodPut, aliasPath(model, alias), a, &out)
+	return out, c.change(ctx, http.MethodPut, aliasPath(model, alias), a, &out)
 }
 
 // DeleteAlias removes an alias.
 func (c *Client) DeleteAlias(ctx context.Context, model, alias string) (out wire.Alias, err error) {
-	request, err := c.request(ctx, http.MethodDelete, aliasPath(model, alias), nil)
-	if err != nil {
-		return out, err
-	}
-	return out, c.do(request, &out)
+	return out, c.change(ctx, http.MethodDelete, aliasPath(model, alias), nil, &out)
 }
 
 // Predict sends a request body as it is and returns the answer's.
@@ -135,6 +148,11 @@ func (c *Client) RawReport(ctx context.Context, model string, n int) (out json.R
 	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/report", &out)
 }
 
+// Divergence tells how far a version's answers are from the stable version's.
+func (c *Client) Divergence(ctx context.Context, model string, n int) (out wire.Divergence, err error) {
+	return out, c.get(ctx, path(ref.Reference{Model: model, Version: n})+"/divergence", &out)
+}
+
 // Log returns the records of all that was done to a model, oldest first.
 func (c *Client) Log(ctx context.Context, model string) (out wire.Log, err error) {
 	return out, c.get(ctx, path(ref.Reference{Model: model})+"/log", &out)
@@ -185,6 +203,14 @@ func path(r ref.Reference) string {
 	}
 }
 
+func versionPath(model string, n int, reason string) string {
+	path := path(ref.Reference{Model: model, Version: n})
+	if reason != "" {
+		path += "?" + url.Values{"reason": {reason}}.Encode()
+	}
+	return path
+}
+
 func aliasPath(model, alias string) string {
 	return path(ref.Reference{Model: model}) + "/aliases/" + url.PathEscape(alias)
 }
@@ -194,20 +220,6 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	return c.do(request, into)
-}
-
-// send sends a change as JSON.
-func (c *Client) send(ctx context.Context, method, path string, change, into any) error {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return err
-	}
-	request, err := c.request(ctx, method, path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
 	return c.do(request, into)
 }
 
@@ -229,7 +241,7 @@ func (c *Client) do(request *http.Request, into any) error {
 func (c *Client) answer(request *http.Request) (*http.Response, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: %w; is the server running (`tenon serve`), and is --server or TENON_URL right?", c.base, cause(err))
+		return nil, broken{fmt.Errorf("no answer from %s: %w; is the server running (`tenon serve`), and is --server or TENON_URL right?", c.base, cause(err))}
 	}
 	return response, nil
 }
@@ -241,7 +253,7 @@ func (c *Client) read(response *http.Response, into any) error {
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("the answer of %s broke off: %w", c.base, err)
+		return broken{fmt.Errorf("the answer of %s broke off: %w", c.base, err)}
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer of %s is not tenon's: %w", c.base, err)
@@ -253,7 +265,7 @@ func (c *Client) read(response *http.Response, into any) error {
 func (c *Client) problem(response *http.Response) error {
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("the answer of %s broke off: %w", c.base, err)
+		return broken{fmt.Errorf("the answer of %s broke off: %w", c.base, err)}
 	}
 	problem := &Problem{}
 	if err := json.Unmarshal(body, &problem.Problem); err != nil || problem.Code == "" {

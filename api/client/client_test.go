@@ -137,6 +137,11 @@ func TestPaths(t *testing.T) {
 			_, err := c.DeleteAlias(t.Context(), "iris", "champion")
 			return err
 		},
+		"DELETE /v1/models/iris/versions/3": func() error { _, err := c.DeleteVersion(t.Context(), "iris", 3, ""); return err },
+		"DELETE /v1/models/iris/versions/3?reason=too+old": func() error {
+			_, err := c.DeleteVersion(t.Context(), "iris", 3, "too old")
+			return err
+		},
 		"GET /v1/models/iris/versions/3/report": func() error { _, err := c.Report(t.Context(), "iris", 3); return err },
 		"GET /v1/models/iris/versions/3/bundle": func() error { _, err := c.Pull(t.Context(), "iris", 3, io.Discard); return err },
 		"GET /v1/models/iris/log":               func() error { _, err := c.Log(t.Context(), "iris"); return err },

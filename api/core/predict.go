@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,6 +17,9 @@ import (
 type Codec interface {
 	// Fresh returns another codec of the dialect, for the same request.
 	Fresh() Codec
+	// Row returns one row of a body that was decoded, as JSON; nil where the
+	// dialect has no such form.
+	Row(body []byte, row int) json.RawMessage
 	// Decode reads the body into the frame; what is wrong with it is an
 	// invalid fault.
 	Decode(body []byte, frame *tensor.Frame) error
@@ -64,20 +68,37 @@ func (p *Predictor) Predict(ctx context.Context, r Request, codec Codec) ([]byte
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	if lease.Role != host.Canary {
-		return p.attempt(ctx, lease, r, codec)
-	}
-	out, answer, err := p.trial(ctx, lease, r, codec.Fresh())
-	if err == nil || ctx.Err() != nil {
+		out, answer, event, err := p.attempt(ctx, lease, r, codec)
+		tell(lease, event)
 		return out, answer, err
 	}
-	if lease, err = p.Host.Stable(r.Ref.Model); err != nil {
-		return nil, Answer{}, err
+	out, answer, event, err := p.trial(ctx, lease, r, codec.Fresh())
+	if err == nil || ctx.Err() != nil {
+		tell(lease, event)
+		return out, answer, err
 	}
-	return p.attempt(ctx, lease, r, codec)
+	stable, failed := p.Host.Stable(r.Ref.Model)
+	if failed != nil {
+		tell(lease, event)
+		return nil, Answer{}, failed
+	}
+	out, answer, instead, err := p.attempt(ctx, stable, r, codec)
+	if event != nil {
+		event.Instead = instead
+	}
+	tell(lease, event)
+	tell(stable, instead)
+	return out, answer, err
+}
+
+func tell(l host.Lease, e *host.Event) {
+	if e != nil {
+		l.Tell(e)
+	}
 }
 
 // trial asks a canary, for as long as its caller can be left waiting.
-func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, error) {
+func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, *host.Event, error) {
 	if patience, ok := lease.Patience(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, patience)
@@ -86,8 +107,9 @@ func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, code
 	return p.attempt(ctx, lease, r, codec)
 }
 
-// attempt asks one version, and releases it.
-func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, error) {
+// attempt asks one version, and releases it. The event is nil where nobody
+// wants to be told of it.
+func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, *host.Event, error) {
 	defer lease.Release()
 	began := time.Now()
 	answer := Answer{Model: lease.Model, Version: lease.Number, Parity: lease.Parity()}
@@ -95,14 +117,16 @@ func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, co
 	if p.Watch != nil && !host.Probing(ctx) {
 		p.Watch(answer.Model, answer.Version, answer.Rows, answer.Timing, err)
 	}
+	var event *host.Event
 	if lease.Watched() {
-		lease.Tell(&host.Event{
+		event = &host.Event{
 			ID: r.ID, At: began, Took: time.Since(began), Timing: answer.Timing, Rows: answer.Rows, Outputs: answer.Outputs, Err: err,
 			Body: r.Body, Decode: func(frame *tensor.Frame) error { return codec.Fresh().Decode(r.Body, frame) },
-		})
+			Row: func(row int) json.RawMessage { return codec.Row(r.Body, row) },
+		}
 	}
 	answer.Outputs = nil
-	return out, answer, err
+	return out, answer, event, err
 }
 
 func predict(ctx context.Context, lease host.Lease, body []byte, codec Codec, answer *Answer) ([]byte, error) {

@@ -57,7 +57,22 @@ func (a *API) model(c *gin.Context) {
 		return
 	}
 	model, err := a.Manager.Model(r)
+	model.Trial = a.Trials.Describe(r.Model)
 	a.answer(c, http.StatusOK, model, err)
+}
+
+// divergence tells how far a version on trial is from the stable one.
+func (a *API) divergence(c *gin.Context) {
+	r, err := reference(c)
+	if err == nil {
+		_, err = a.Manager.Version(r.Model, r.Version)
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	found, err := a.Trials.Divergence(r.Model, r.Version)
+	a.answer(c, http.StatusOK, found, err)
 }
 
 func (a *API) versions(c *gin.Context) {

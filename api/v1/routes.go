@@ -2,18 +2,22 @@ package v1
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/tenon-ml/tenon/api/core"
+	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/trial"
 )
 
 // API holds what the handlers need; all fields are set.
 type API struct {
 	Manager   *lifecycle.Manager
 	Predictor *core.Predictor
+	Trials    *trial.Watch
 	Body      core.Limits // of a predict request
 	Upload    core.Limits // of a push
 	// RequestID returns the id that the middleware gave to the request.
@@ -36,17 +40,33 @@ func (a *API) Mount(router gin.IRouter) {
 	get("/v1/models/:ref/versions/:number/bundle", a.bundle)
 	get("/v1/models/:ref/versions/:number/report", a.report)
 	get("/v1/models/:ref/versions/:number/example", a.example)
+	get("/v1/models/:ref/versions/:number/divergence", a.divergence)
 	get("/v1/models/:ref/deployments", a.deployments)
 	get("/v1/models/:ref/log", a.log)
 	get("/v1/operations", a.operations)
 	get("/v1/operations/:id", a.operation)
-	router.POST("/v1/models/:ref/rollback", a.rollback)
-	router.PUT("/v1/models/:ref/aliases/:alias", a.setAlias)
-	router.DELETE("/v1/models/:ref/aliases/:alias", a.deleteAlias)
+	router.POST("/v1/models/:ref/rollback", a.checkKey, a.rollback)
+	router.PUT("/v1/models/:ref/aliases/:alias", a.checkKey, a.setAlias)
+	router.DELETE("/v1/models/:ref/aliases/:alias", a.checkKey, a.deleteAlias)
+	router.DELETE("/v1/models/:ref/versions/:number", a.checkKey, a.deleteVersion)
 	router.POST("/v1/models/:ref/predict", a.predict)
-	router.POST("/v1/models/:ref/versions", a.publish)
+	router.POST("/v1/models/:ref/versions", a.checkKey, a.publish)
 	router.POST("/v1/models/:ref/versions/:number/predict", a.predict)
-	router.POST("/v1/models/:ref/deployments", a.deploy)
+	router.POST("/v1/models/:ref/deployments", a.checkKey, a.deploy)
+}
+
+// checkKey goes before every handler that changes a model.
+func (a *API) checkKey(c *gin.Context) {
+	keys := c.Request.Header.Values(wire.IdempotencyKey)
+	if len(keys) == 0 {
+		return
+	}
+	const most = 128
+	odd := strings.ContainsFunc(keys[0], func(r rune) bool { return r < ' ' || r > '~' })
+	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > most || odd {
+		a.fail(c, fault.New(fault.Invalid, fault.InvalidRequest,
+			"The header %s is no key: send one of 1 to %d printable ASCII characters, a new one for every change.", wire.IdempotencyKey, most))
+	}
 }
 
 // fail answers with an error; every handler's last resort. An error that is no
@@ -69,8 +89,16 @@ func (a *API) answer(c *gin.Context, status int, result any, err error) {
 	c.JSON(status, result)
 }
 
+// changed answers a change, and says where it was made before.
+func (a *API) changed(c *gin.Context, status int, result any, replayed bool, err error) {
+	if replayed {
+		c.Header(wire.IdempotentReplayed, "true")
+	}
+	a.answer(c, status, result, err)
+}
+
 func (a *API) stamp(c *gin.Context) lifecycle.Stamp {
-	return lifecycle.Stamp{Actor: a.Actor(c), RequestID: a.RequestID(c)}
+	return lifecycle.Stamp{Actor: a.Actor(c), RequestID: a.RequestID(c), Key: c.GetHeader(wire.IdempotencyKey)}
 }
 
 func (a *API) predict(c *gin.Context) {

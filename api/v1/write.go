@@ -18,6 +18,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/ref"
 )
 
 // publish receives a bundle as a raw tar, a bare model, or one part of a form.
@@ -76,7 +77,7 @@ func (a *API) published(c *gin.Context, o *lifecycle.Operation, wait time.Durati
 	if done.Existing {
 		status = http.StatusOK
 	}
-	c.JSON(status, done)
+	a.changed(c, status, done, done.Replayed, nil)
 }
 
 // The wait for an examination, by default and at most.
@@ -205,7 +206,7 @@ func (a *API) deploy(c *gin.Context) {
 		return
 	}
 	done, err := a.Manager.Deploy(c.Request.Context(), name, d, a.stamp(c))
-	a.answer(c, http.StatusCreated, done, err)
+	a.changed(c, http.StatusCreated, done, done.Replayed, err)
 }
 
 // rollback goes back to the stable version before this one, or to another.
@@ -223,7 +224,7 @@ func (a *API) rollback(c *gin.Context) {
 		return
 	}
 	done, err := a.Manager.Rollback(c.Request.Context(), name, r, a.stamp(c))
-	a.answer(c, http.StatusCreated, done, err)
+	a.changed(c, http.StatusCreated, done, done.Replayed, err)
 }
 
 func (a *API) setAlias(c *gin.Context) {
@@ -240,7 +241,7 @@ func (a *API) setAlias(c *gin.Context) {
 		return
 	}
 	done, err := a.Manager.SetAlias(c.Request.Context(), name, c.Param("alias"), s, a.stamp(c))
-	a.answer(c, http.StatusOK, done, err)
+	a.changed(c, http.StatusOK, done, done.Replayed, err)
 }
 
 func (a *API) deleteAlias(c *gin.Context) {
@@ -250,5 +251,21 @@ func (a *API) deleteAlias(c *gin.Context) {
 		return
 	}
 	done, err := a.Manager.SetAlias(c.Request.Context(), name, c.Param("alias"), wire.SetAlias{}, a.stamp(c))
-	a.answer(c, http.StatusOK, done, err)
+	a.changed(c, http.StatusOK, done, done.Replayed, err)
+}
+
+// deleteVersion gives a version up for good. Its reason is in the query: not
+// every proxy lets the body of a DELETE pass.
+func (a *API) deleteVersion(c *gin.Context) {
+	name, err := modelName(c)
+	var n int
+	if err == nil {
+		n, err = ref.ParseVersion(c.Param("number"))
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	done, err := a.Manager.Delete(c.Request.Context(), name, n, c.Query("reason"), a.stamp(c))
+	a.changed(c, http.StatusOK, done, done.Replayed, err)
 }

@@ -104,6 +104,21 @@ type Deployment struct {
 	Created   time.Time `json:"created"`
 	Actor     string    `json:"actor"`
 	RequestID string    `json:"request_id,omitempty"`
+
+	// Replayed is set in the server where the change was made before, by a
+	// request with the same Idempotency-Key; the header Idempotent-Replayed
+	// tells the client.
+	Replayed bool `json:"-"`
+}
+
+// Trial says how a canary is doing on this server.
+type Trial struct {
+	Version int       `json:"version"`
+	Share   int       `json:"share"` // of the traffic, in percent
+	Step    int       `json:"step"`
+	Since   time.Time `json:"since"` // of the step
+	// State is what is to be done with it now, and why.
+	State string `json:"state"`
 }
 
 // Rollback is the body of POST /v1/models/{name}/rollback; it may be empty.

@@ -49,6 +49,7 @@ type Model struct {
 	Parity     string         `json:"parity,omitempty"`   // of the stable version
 	Loosened   string         `json:"loosened,omitempty"` // of the stable version
 	Deployment *Deployment    `json:"deployment"`
+	Trial      *Trial         `json:"trial,omitempty"`   // of the canary
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
 	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
 	Status     []TFSStatus    `json:"model_version_status"`
@@ -94,7 +95,12 @@ type Column struct {
 	Kind    string  `json:"kind,omitempty"`    // outputs: label, probabilities or value
 	Domain  []any   `json:"domain,omitempty"`  // inputs: the values known from training
 	Unknown string  `json:"unknown,omitempty"` // inputs: what happens to other values
-	Classes []any   `json:"classes,omitempty"` // outputs: the classes of probabilities
+	// Minimum and Maximum are the least and the greatest number that an input
+	// accepts; none where a side is open.
+	Minimum json.Number `json:"minimum,omitempty"`
+	Maximum json.Number `json:"maximum,omitempty"`
+	Classes []any       `json:"classes,omitempty"` // outputs: the classes of probabilities
+	Finite  bool        `json:"finite,omitempty"`  // outputs: a row with NaN or an infinity is refused
 }
 
 // Versions is the answer of GET /v1/models/{name}/versions, newest first.
@@ -145,6 +151,8 @@ type Published struct {
 	Loosened string `json:"loosened,omitempty"` // what it was held to, where that is less than the defaults
 	Report   string `json:"report,omitempty"`   // its path; none for a version that was not examined
 	Existing bool   `json:"existing,omitempty"`
+
+	Replayed bool `json:"-"` // as of a Deployment
 }
 
 // Ready is the answer of GET /readyz.
@@ -202,7 +210,24 @@ type Alias struct {
 	Model   string `json:"model"`
 	Alias   string `json:"alias"`
 	Version int    `json:"version"`
+
+	Replayed bool `json:"-"` // as of a Deployment
 }
+
+// Deleted is the answer to DELETE of a version.
+type Deleted struct {
+	Model   string `json:"model"`
+	Version int    `json:"version"`
+	Reason  string `json:"reason,omitempty"`
+
+	Replayed bool `json:"-"` // as of a Deployment
+}
+
+// The headers of a change that happens once, however often it is sent.
+const (
+	IdempotencyKey     = "Idempotency-Key"
+	IdempotentReplayed = "Idempotent-Replayed"
+)
 
 // Log is the answer of GET /v1/models/{name}/log, oldest first: the records of
 // the registry as they are stored.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tenon-ml/tenon/api"
@@ -17,6 +19,8 @@ import (
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/config"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
+	"github.com/tenon-ml/tenon/internal/rollout"
+	"github.com/tenon-ml/tenon/internal/trial"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/engine"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -28,6 +32,9 @@ type server struct {
 	handler http.Handler
 	manager *lifecycle.Manager
 	host    *host.Host
+
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc
 }
 
 // build makes a server of the settings. Nothing is loaded yet and nobody
@@ -49,9 +56,13 @@ func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log 
 	manager := lifecycle.New(lifecycle.Options{
 		Store: store, Host: h, Log: log, Limits: limits,
 		Runtime: e.Version() + " on " + processor(), Ticks: ticks(c.Parity.ProbeInterval),
+		CanaryLimits: canaryLimits(c.Canary),
+	})
+	trials := trial.New(trial.Options{
+		Host: h, Actor: manager, Limits: canaryLimits(c.Canary), Log: log, Ticks: ticks(time.Second),
 	})
 	handler := api.New(api.Options{
-		Manager: manager, Host: h, Log: log, About: about(e, store.ID()),
+		Manager: manager, Host: h, Trials: trials, Log: log, About: about(e, store.ID()),
 		Body:           core.Limits{Body: int64(c.Server.MaxBody), Timeout: c.Server.ReadTimeout},
 		Upload:         core.Limits{Body: int64(c.Registry.MaxUpload), Timeout: c.Server.UploadTimeout},
 		RequestTimeout: c.Server.RequestTimeout,
@@ -59,7 +70,18 @@ func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log 
 		Local:          c.Server.Local(),
 	})
 	manager.Use(x, &lifecycle.Prober{Host: h, Handler: handler})
-	return &server{manager: manager, host: h, handler: handler}, nil
+	s := &server{manager: manager, host: h, handler: handler}
+	ctx, unwatch := context.WithCancel(context.Background())
+	s.unwatch = unwatch
+	s.watching.Go(func() { trials.Run(ctx) })
+	return s, nil
+}
+
+func canaryLimits(c config.Canary) rollout.Limits {
+	return rollout.Limits{
+		MinRequests: c.MinRequests, MinTime: c.MinTime, MaxErrorRate: c.MaxErrorRate,
+		MaxLatencyRatio: c.MaxLatencyRatio, MaxInvalidRate: c.MaxInvalidRate, MaxDisagreement: c.MaxDisagreement,
+	}
 }
 
 // ticks is a clock's, or nil where there are to be none.
@@ -72,6 +94,8 @@ func ticks(every time.Duration) <-chan time.Time {
 
 // close ends what works in the background, then lets go of the versions.
 func (s *server) close() {
+	s.unwatch()
+	s.watching.Wait()
 	s.manager.Close()
 	s.host.Close()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,6 +29,7 @@ type testBundle struct {
 	model   []byte // nil: the identity
 	wrong   bool   // the last two of its golden answers are not x
 	without bool   // no golden set
+	column  string // its name; "": x
 	loose   bool   // held to a tenth
 }
 
@@ -47,7 +50,11 @@ func writeBundle(ts *testscript.TestScript, _ bool, args []string) {
 		case "endless":
 			b.model = endlessModel()
 		default:
-			b.about = word
+			if name, ok := strings.CutPrefix(word, "column="); ok {
+				b.column = name
+			} else {
+				b.about = word
+			}
 		}
 	}
 	data, err := b.tar()
@@ -59,9 +66,10 @@ func writeBundle(ts *testscript.TestScript, _ bool, args []string) {
 const goldenBodies = 3
 
 func (b testBundle) tar() ([]byte, error) {
+	column := cmp.Or(b.column, "x")
 	files := map[string][]byte{
 		"model.onnx": b.model,
-		"signature.json": []byte(`{"inputs":[{"name":"x","type":"float32","shape":[2],"feed":"x0"}],` +
+		"signature.json": []byte(`{"inputs":[{"name":"` + column + `","type":"float32","shape":[2],"feed":"x0"}],` +
 			`"outputs":[{"name":"y","kind":"value","from":"y0","type":"float32","shape":[2]}]}`),
 	}
 	if b.loose {
@@ -77,7 +85,7 @@ func (b testBundle) tar() ([]byte, error) {
 			if b.wrong && i == goldenBodies-1 {
 				right++
 			}
-			requests = append(requests, fmt.Sprintf(`{"id":"g%d","why":"hold-out","body":{"instances":[{"x":[%d,1]},{"x":[%d,2]}]}}`, i, 4*i, 4*i))
+			requests = append(requests, fmt.Sprintf(`{"id":"g%d","why":"hold-out","body":{"instances":[{"%s":[%d,1]},{"%s":[%d,2]}]}}`, i, column, 4*i, column, 4*i))
 			answers = append(answers, fmt.Sprintf(`{"id":"g%d","predictions":[{"y":[%d,1]},{"y":[%d,2]}]}`, i, right, right))
 		}
 		files["golden/requests.jsonl.gz"], files["golden/answers.jsonl.gz"] = zipped(requests), zipped(answers)

@@ -5,8 +5,37 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/tenon-ml/tenon/api/wire"
+	"github.com/tenon-ml/tenon/internal/ref"
 )
+
+func divergenceCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "divergence MODEL/VERSION",
+		Short: "Show how a canary or shadow answers otherwise than the stable version",
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			r, err := ref.Parse(args[0])
+			if err != nil {
+				return err
+			}
+			if r.Version == 0 {
+				return usageError{fmt.Errorf("say which version, as in `tenon divergence %s/1`", r.Model)}
+			}
+			server, err := a.client()
+			if err != nil {
+				return err
+			}
+			found, err := server.Divergence(c.Context(), r.Model, r.Version)
+			if err != nil {
+				return err
+			}
+			return a.print(found, func() { tellDivergence(a.out, found) })
+		},
+	}
+}
 
 // tellDivergence writes how far two versions are apart, for people.
 func tellDivergence(to io.Writer, d wire.Divergence) {

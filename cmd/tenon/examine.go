@@ -48,7 +48,7 @@ func examineCommand(io streams, open engineOpener) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := child.LimitSelf(child.ModelBytes(args[0]), *cpu); err != nil {
+		if err := child.LimitSelf(child.ModelBytes(args[0]), 1, *cpu); err != nil {
 			return err
 		}
 		if err := confine(); err != nil {

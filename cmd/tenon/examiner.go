@@ -128,10 +128,10 @@ func (x *examiner) conclude(ctx context.Context, end ending, err error, said str
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case end.phase == starting:
-		return nil, fmt.Errorf("the examination did not begin: %s: %s", child.HowItEnded(err, said, x.timeout), said)
+		return nil, fmt.Errorf("the examination did not begin: %s: %s", child.HowItEnded(err, said), said)
 	}
 	return nil, refused("the process that examined it ended by %s while %s; the server is unharmed. "+
-		"Load and run the file in Python in a process of its own to see it happen", child.HowItEnded(err, said, x.timeout), end.phase).
+		"Load and run the file in Python in a process of its own to see it happen", child.HowItEnded(err, said), end.phase).
 		Because(fmt.Errorf("%w: %s", errors.Join(errNoVerdict, err), said))
 }
 

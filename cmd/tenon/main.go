@@ -100,10 +100,10 @@ func newRoot(io streams, open engineOpener) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` shows what there is", err, c.CommandPath())}
 	})
-	root.AddCommand(serveCommand(io, open), examineCommand(io, open), workerCommand(open), verifyCommand(a))
+	root.AddCommand(serveCommand(io, open), examineCommand(io, open), workerCommand(open), verifyCommand(a), gcCommand(a))
 	for _, command := range []*cobra.Command{
 		pushCommand(a), pullCommand(a), lsCommand(a), showCommand(a), reportCommand(a), predictCommand(a), deployCommand(a),
-		aliasCommand(a), rollbackCommand(a), logCommand(a), operationsCommand(a),
+		aliasCommand(a), rollbackCommand(a), divergenceCommand(a), rmCommand(a), logCommand(a), operationsCommand(a),
 	} {
 		command.Flags().StringVar(&a.server, "server", "", "address of the server (or TENON_URL; default "+client.DefaultServer+")")
 		command.Flags().BoolVar(&a.json, "json", false, "print the server's answer as JSON")

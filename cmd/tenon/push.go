@@ -28,7 +28,7 @@ func pushCommand(a *app) *cobra.Command {
 		Args: arguments(1, 1),
 	}
 	var o pushOptions
-	c.Flags().StringVar(&o.name, "name", "", "the model's name (default: the bundle's, or the .onnx file's)")
+	c.Flags().StringVar(&o.name, "name", "", "the model's name, for a file without one; it renames no bundle (default: the bundle's, or the .onnx file's)")
 	c.Flags().BoolVar(&o.deploy, "deploy", false, "put the new version into traffic at once")
 	c.Flags().StringVar(&o.reason, "reason", "", "why, for the deployment's record")
 	c.Flags().BoolVar(&o.allowFailure, "allow-parity-failure", false,

@@ -59,6 +59,9 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 		if d := model.Deployment; d != nil {
 			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
 		}
+		if t := model.Trial; t != nil {
+			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
+		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
 		fmt.Fprintln(a.out)
@@ -167,6 +170,9 @@ func (a *app) tellSignature(s *wire.Signature) {
 		if in.Unknown == "refuse" {
 			note = strings.TrimPrefix(note+", only "+listed(in.Domain), ", ")
 		}
+		if in.Minimum != "" || in.Maximum != "" {
+			note = strings.TrimPrefix(note+", "+within(in.Minimum, in.Maximum), ", ")
+		}
 		rows = append(rows, []string{in.Name, typed(in), "input", orDash(note)})
 	}
 	for _, name := range s.Unused {
@@ -177,6 +183,18 @@ func (a *app) tellSignature(s *wire.Signature) {
 	}
 	fmt.Fprintln(a.out)
 	table(a.out, "NAME TYPE KIND NOTE", rows)
+}
+
+// within writes a range of numbers, of which one side may be open.
+func within(minimum, maximum json.Number) string {
+	switch {
+	case maximum == "":
+		return "at least " + minimum.String()
+	case minimum == "":
+		return "at most " + maximum.String()
+	default:
+		return minimum.String() + " to " + maximum.String()
+	}
 }
 
 func typed(c wire.Column) string {

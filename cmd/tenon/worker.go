@@ -27,15 +27,15 @@ func workerCommand(open engineOpener) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return worker.Serve(c.Context(), e, *lanes, restrain)
+		return worker.Serve(c.Context(), e, *lanes, func(modelBytes int64) error { return restrain(modelBytes, *lanes) })
 	}
 	return c
 }
 
 // restrain bounds this process and takes away what it does not need, before it
 // touches a model.
-func restrain(modelBytes int64) error {
-	if err := child.LimitSelf(modelBytes, 0); err != nil {
+func restrain(modelBytes int64, lanes int) error {
+	if err := child.LimitSelf(modelBytes, lanes, 0); err != nil {
 		return err
 	}
 	return confine()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Version is the version of the bundle format that this package reads.
@@ -12,6 +13,14 @@ const Version = 1
 
 // maxFiles bounds how many files a manifest may list.
 const maxFiles = 4096
+
+// What people write about a bundle is shown in lists and pages, so it is short:
+// bytes of the description and of each other text, and how many tags or metrics.
+const (
+	maxDescription  = 64 << 10
+	maxAboutText    = 4 << 10
+	maxAboutEntries = 1000
+)
 
 // Manifest lists the files of a bundle and says what the bundle is. Its digest
 // is the bundle's.
@@ -82,6 +91,7 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	}
 	if f.fault == nil {
 		checkFiles(m, f)
+		checkAbout(m, f)
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -141,6 +151,32 @@ func checkFiles(m *Manifest, f *findings) {
 	}
 	if m.Has(CoverageFile) && !m.Has(RequestsFile) {
 		f.add("files", "missing", "%s tells of a golden set, and %s is not listed", CoverageFile, RequestsFile)
+	}
+}
+
+// checkAbout holds what the manifest says of the bundle to its bounds.
+func checkAbout(m *Manifest, f *findings) {
+	if _, err := time.Parse(time.RFC3339, m.Created); m.Created != "" && err != nil {
+		f.add("created", "time", "expected a time as in RFC 3339, such as 2026-01-31T12:00:00Z, got %s", quote(m.Created))
+	}
+	short := func(place, text string, most int) {
+		if len(text) > most {
+			f.add(place, "limit", "%d bytes are more than the %d that are allowed", len(text), most)
+		}
+	}
+	short("description", m.Description, maxDescription)
+	short("task", m.Task, maxAboutText)
+	short("kit", m.Kit, maxAboutText)
+	for place, count := range map[string]int{"tags": len(m.Tags), "metrics": len(m.Metrics)} {
+		if count > maxAboutEntries {
+			f.add(place, "limit", "%d are more than the %d that are allowed", count, maxAboutEntries)
+		}
+	}
+	for _, name := range sortedKeys(m.Tags) {
+		short("tags["+quote(name)+"]", name+m.Tags[name], maxAboutText)
+	}
+	for _, name := range sortedKeys(m.Metrics) {
+		short("metrics["+quote(name)+"]", name, maxAboutText)
 	}
 }
 

@@ -116,6 +116,34 @@ func TestParseManifestBoundsFilesAndFindings(t *testing.T) {
 	refused(t, err, "80 more findings")
 }
 
+func TestParseManifestBoundsWhatIsSaid(t *testing.T) {
+	about := func(members string) []byte {
+		return []byte(`{"bundle":1,` + members + listing("")[len(`{"bundle":1`):])
+	}
+	var many strings.Builder
+	for n := range 1001 {
+		fmt.Fprintf(&many, `,"t%d":"1"`, n)
+	}
+	for members, says := range map[string]string{
+		`"created":"2025-03-01T10:00:00.000000Z"`:               "",
+		`"created":"2025-03-01T10:00:00+01:00"`:                 "",
+		`"created":"yesterday"`:                                 "created: expected a time as in RFC 3339",
+		`"created":"2025-03-01"`:                                "created: expected a time",
+		`"description":"` + strings.Repeat("d", 64<<10) + `"`:   "",
+		`"description":"` + strings.Repeat("d", 64<<10+1) + `"`: "description: 65537 bytes are more than the 65536",
+		`"kit":"` + strings.Repeat("k", 5000) + `"`:             "kit: 5000 bytes",
+		`"tags":{"a":"` + strings.Repeat("t", 4096) + `"}`:      `tags["a"]: 4097 bytes`,
+		`"tags":{` + many.String()[1:] + `}`:                    "tags: 1001 are more than the 1000",
+		`"metrics":{` + many.String()[1:] + `}`:                 "metrics: 1001 are more",
+		`"metrics":{"` + strings.Repeat("m", 5000) + `":1}`:     "5000 bytes",
+	} {
+		_, err := bundle.ParseManifest(about(members))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%.60s: %v", members, err)
+		}
+	}
+}
+
 func TestBareManifest(t *testing.T) {
 	raw := bundle.BareManifest(3, sum)
 	if want := `{"bundle":1,"files":{"model.onnx":{"size":3,"sha256":"` + sum + `"}}}`; string(raw) != want {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/tenon-ml/tenon/internal/tensor"
 )
@@ -93,8 +95,25 @@ func (p *profile) outputs(members node, s *Signature) {
 			p.probabilities(n, out)
 		case out.Kind == KindLabel:
 			p.values(n, tensor.Invalid, width(out.Shape))
+			p.labels(n, out, known)
 		default:
 			p.values(n, out.Type, width(out.Shape))
+		}
+	}
+}
+
+// labels holds the texts of a label to the classes that its probabilities have.
+func (p *profile) labels(n node, out *Output, known map[string]*Output) {
+	shown := known[strings.Replace(out.Name, string(KindLabel), string(KindProbabilities), 1)]
+	if out.Type != tensor.String || shown == nil || shown.Kind != KindProbabilities || len(shown.Classes) == 0 {
+		return
+	}
+	classes := shown.ClassKeys()
+	for i, v := range n.list("categories", optional) {
+		members, _ := v.(map[string]any)
+		if value, ok := members["value"].(string); ok && !slices.Contains(classes, value) {
+			p.found.add(fmt.Sprintf("%s[%d].value", n.at("categories"), i), "name",
+				"%s is no class of the signature's output %s", quote(value), quote(shown.Name))
 		}
 	}
 }
@@ -114,7 +133,9 @@ func width(shape []int64) int64 {
 // values checks the profile of one column, or of all elements of an array.
 func (p *profile) values(n node, t tensor.Type, width int64) {
 	kind := n.text("kind", optional)
-	n.count("unseen")
+	if unseen := n.count("unseen"); p.counted && width > 0 && unseen > p.rows*width {
+		p.found.add(n.at("unseen"), "count", "%d unseen values are more than the training frame's %d", unseen, p.rows*width)
+	}
 	text := t == tensor.String || t == tensor.Bool
 	switch kind {
 	case "array":

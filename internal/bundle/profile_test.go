@@ -78,6 +78,7 @@ func TestParseProfileRefusesWhatCannotBeTrue(t *testing.T) {
 		`{"rows":8,"inputs":{"v":{"kind":"array"}}}`:                                                                         "elements is missing",
 		`{"rows":8,"outputs":{"p":{"kind":"probabilities","classes":{"0":` + bins + `}}}}`:                                   `outputs.p.classes.1: 1 is missing`,
 		`{"rows":8,"outputs":{"p":{"kind":"probabilities","classes":{"0":` + bins + `,"1":` + bins + `,"2":` + bins + `}}}}`: `has no class "2"`,
+		x(`"edges":[1],"counts":[8,0],"unseen":9`):                                                                           "inputs.x.unseen: 9 unseen values are more than the training frame's 8",
 		x(`"edges":[2,1],"counts":[8,0,0]`):                                                                                  "inputs.x.edges[1]: 1 does not rise above 2",
 		x(`"edges":[1,1],"counts":[8,0,0]`):                                                                                  "does not rise",
 		x(`"edges":[1e999],"counts":[8,0]`):                                                                                  "expected a finite number",
@@ -101,6 +102,28 @@ func TestParseProfileRefusesWhatCannotBeTrue(t *testing.T) {
 	} {
 		_, err := bundle.ParseProfile([]byte(text), s)
 		refused(t, err, says)
+	}
+}
+
+// TestLabelsAreClasses holds the texts of a label to the probabilities beside it.
+func TestLabelsAreClasses(t *testing.T) {
+	s, err := bundle.ParseSignature([]byte(`{"inputs":[{"name":"x","type":"float64"}],"outputs":[
+		{"name":"label_0","kind":"label","type":"string"},
+		{"name":"probabilities_0","kind":"probabilities","type":"float64","classes":["a","b"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(value string) error {
+		_, err := bundle.ParseProfile([]byte(`{"rows":3,"outputs":{"label_0":{"kind":"categorical","categories":[
+			{"value":"a","count":2},{"value":"`+value+`","count":1}]}}}`), s)
+		return err
+	}
+	if err := said("b"); err != nil {
+		t.Error(err)
+	}
+	const want = `outputs.label_0.categories[1].value: "c" is no class of the signature's output "probabilities_0"`
+	if err := said("c"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Error(err)
 	}
 }
 

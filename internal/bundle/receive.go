@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"maps"
-	"path"
 	"strings"
 )
 
@@ -145,7 +144,7 @@ func entryName(h *tar.Header) (string, error) {
 	name := strings.TrimPrefix(h.Name, "./")
 	switch h.Typeflag {
 	case tar.TypeDir:
-		if clean := path.Clean(name); clean == "." || clean == goldenFolder {
+		if folder := strings.TrimSuffix(name, "/"); folder == "" || folder == "." || folder == goldenFolder {
 			return "", nil
 		}
 		return "", refuse("the tar holds the folder %s: a bundle has no folders but golden/", quote(h.Name))

@@ -121,6 +121,8 @@ func TestReceiveRefuses(t *testing.T) {
 		"fifo":                 {first(special(tar.TypeFifo, "pipe", "")), "no ordinary file"},
 		"folder":               {first(folderEntry("data/")), "no folders but golden/"},
 		"folder up":            {first(folderEntry("../")), "no folders but golden/"},
+		"folder and back":      {first(folderEntry("x/..")), "no folders but golden/"},
+		"golden by a way":      {first(folderEntry("x/../golden/")), "no folders but golden/"},
 		"up":                   {first(file("../model.onnx", "x")), "plain names"},
 		"up inside":            {first(file("golden/../../x", "x")), "plain names"},
 		"absolute":             {first(file("/tmp/x", "x")), "plain names"},

@@ -57,12 +57,19 @@ type Input struct {
 	Sentinel string   `json:"sentinel,omitempty"`
 	Domain   []Scalar `json:"domain,omitempty"`
 	Unknown  Unknown  `json:"unknown,omitempty"`
+	// Minimum and Maximum are the least and the greatest number that the model
+	// answers for; the zero Scalar leaves a side open.
+	Minimum Scalar `json:"minimum,omitzero"`
+	Maximum Scalar `json:"maximum,omitzero"`
 	// Feed is the graph input; the column's own name where the file says none.
 	Feed string `json:"feed,omitempty"`
 	// Column is the place in a matrix feed that several columns share; nil
 	// where the column is the whole feed.
 	Column *int `json:"column,omitempty"`
 }
+
+// Bounded reports whether the input has a minimum or a maximum.
+func (in *Input) Bounded() bool { return in.Minimum != Scalar{} || in.Maximum != Scalar{} }
 
 // Output is one logical output.
 type Output struct {
@@ -82,6 +89,9 @@ type Output struct {
 	// Column is the place in a matrix that several outputs share.
 	Column    *int       `json:"column,omitempty"`
 	Tolerance *Tolerance `json:"tolerance,omitempty"`
+	// Finite outputs are never NaN or infinite: a row for which the graph says
+	// so is one that the pipeline has no answer for.
+	Finite bool `json:"finite,omitempty"`
 }
 
 // LoosestDistance is the most that a tolerance may say for rel and abs: a tenth

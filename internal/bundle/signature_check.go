@@ -117,9 +117,38 @@ func (in *Input) check(path string, f *findings) {
 	}
 	in.checkSentinel(path+".sentinel", f)
 	checkScalars(in.Domain, in.Type, path+".domain", f)
+	in.checkRange(path, f)
 	if in.Column != nil && len(in.Shape) > 0 {
 		f.add(path+".shape", "shape", "a column of a matrix holds one value a row: leave the shape out")
 	}
+}
+
+// checkRange holds each end to the input's type, and then one to the other.
+func (in *Input) checkRange(path string, f *findings) {
+	if in.Type == tensor.Invalid || !in.Bounded() {
+		return
+	}
+	alone := in.checkEnd(in.Minimum, path+".minimum", f)
+	if !in.checkEnd(in.Maximum, path+".maximum", f) || !alone {
+		return
+	}
+	if _, err := tensor.NewRange(in.Type, in.Minimum.Key(), in.Maximum.Key()); err != nil {
+		f.add(path+".minimum", "range", "%v", err)
+	}
+}
+
+// checkEnd reports whether one end is open or a value of the input's type.
+func (in *Input) checkEnd(end Scalar, path string, f *findings) bool {
+	if end != (Scalar{}) && end.Kind() != "number" {
+		f.add(path, "type", "expected a number, got the %s %s", end.Kind(), quote(end.Key()))
+		return false
+	}
+	_, err := tensor.NewRange(in.Type, end.Key(), "")
+	if end != (Scalar{}) && err != nil {
+		f.add(path, "range", "%v", err)
+		return false
+	}
+	return true
 }
 
 func (in *Input) checkSentinel(path string, f *findings) {
@@ -178,6 +207,9 @@ func (o *Output) check(path string, f *findings) {
 		}
 	default:
 		f.add(path+".kind", "value", `expected "label", "probabilities" or "value", got %s`, quote(string(o.Kind)))
+	}
+	if o.Finite && (o.Kind == KindLabel || (o.Type != tensor.Invalid && !o.Type.IsFloat())) {
+		f.add(path+".finite", "type", "only floats can fail to be finite: leave it out for labels and other types")
 	}
 	checkClasses(o.Classes, path+".classes", f)
 	if o.Tolerance != nil {

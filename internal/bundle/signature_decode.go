@@ -11,9 +11,12 @@ import (
 var (
 	signatureMembers = []string{"inputs", "unused", "outputs"}
 	inputMembers     = []string{
-		"name", "description", "type", "shape", "missing", "sentinel", "domain", "unknown", "feed", "column",
+		"name", "description", "type", "shape", "missing", "sentinel", "domain", "unknown",
+		"minimum", "maximum", "feed", "column",
 	}
-	outputMembers    = []string{"name", "description", "kind", "from", "type", "shape", "classes", "column", "tolerance"}
+	outputMembers = []string{
+		"name", "description", "kind", "from", "type", "shape", "classes", "column", "tolerance", "finite",
+	}
 	toleranceMembers = []string{"rel", "abs", "agreement", "cosine"}
 )
 
@@ -49,6 +52,8 @@ func decodeInput(n node) Input {
 		Sentinel:    n.text("sentinel", optional),
 		Domain:      n.scalarList("domain"),
 		Unknown:     Unknown(n.text("unknown", optional)),
+		Minimum:     n.scalar("minimum"),
+		Maximum:     n.scalar("maximum"),
 		Feed:        n.text("feed", optional),
 		Column:      n.index("column"),
 	}
@@ -75,6 +80,7 @@ func decodeOutput(n node) Output {
 		Shape:       n.shape("shape"),
 		Classes:     n.scalarList("classes"),
 		Column:      n.index("column"),
+		Finite:      n.flag("finite"),
 	}
 	if out.From == "" {
 		out.From = out.Name
@@ -168,6 +174,30 @@ func (n node) scalarList(key string) []Scalar {
 		out = append(out, s)
 	}
 	return slices.Clip(out)
+}
+
+func (n node) scalar(key string) Scalar {
+	v, ok := n.value(key, optional)
+	if !ok {
+		return Scalar{}
+	}
+	s, ok := asScalar(v)
+	if !ok {
+		n.wrong(key, "a number", v)
+	}
+	return s
+}
+
+func (n node) flag(key string) bool {
+	v, ok := n.value(key, optional)
+	if !ok {
+		return false
+	}
+	flag, ok := v.(bool)
+	if !ok {
+		n.wrong(key, "true or false", v)
+	}
+	return flag
 }
 
 func (n node) index(key string) *int {

@@ -16,7 +16,9 @@ const penguinSignature = `{"inputs":[
   {"name":"bill","type":"float64","missing":"allowed","feed":"X","column":1},
   {"name":"mass","type":"int64","feed":"X","column":0,"domain":[1,2,-3]},
   {"name":"image","description":"grey","type":"uint8","shape":[-1,8,8]},
-  {"name":"old","type":"bool","domain":[true,false]}],
+  {"name":"old","type":"bool","domain":[true,false]},
+  {"name":"rate","type":"float32","minimum":5e-324,"maximum":3.4e38},
+  {"name":"count","type":"uint64","maximum":18446744073709551615}],
  "unused":["seen on","id"],
  "outputs":[
   {"name":"label","kind":"label","from":"l","type":"string"},
@@ -24,7 +26,7 @@ const penguinSignature = `{"inputs":[
    "tolerance":{"rel":1e-9,"abs":1e-12}},
   {"name":"rain","kind":"label","from":"m","type":"bool","column":0,"tolerance":{"agreement":0.99}},
   {"name":"snow","kind":"label","from":"m","type":"bool","column":1},
-  {"name":"embedding","kind":"value","shape":[4],"tolerance":{"cosine":0.99999}}]}`
+  {"name":"embedding","kind":"value","shape":[4],"tolerance":{"cosine":0.99999},"finite":true}]}`
 
 func TestParseSignature(t *testing.T) {
 	s, err := bundle.ParseSignature([]byte(penguinSignature))
@@ -39,6 +41,10 @@ func TestParseSignature(t *testing.T) {
 	if s.Inputs[1].Feed != "X" || *s.Inputs[1].Column != 1 || *s.Inputs[2].Column != 0 {
 		t.Errorf("matrix: %+v", s.Inputs[1:3])
 	}
+	if rate, count := s.Inputs[5], s.Inputs[6]; rate.Minimum != bundle.Number("5e-324") || !count.Bounded() || image.Bounded() ||
+		count.Maximum != bundle.Number("18446744073709551615") || count.Minimum != (bundle.Scalar{}) {
+		t.Errorf("ranges: %+v, %+v", rate, count)
+	}
 	if image.Feed != "image" || image.Missing != bundle.MissingRefused || image.Unknown != bundle.UnknownAccept ||
 		image.Column != nil || !reflect.DeepEqual(image.Shape, []int64{-1, 8, 8}) {
 		t.Errorf("defaults: %+v", image)
@@ -46,7 +52,7 @@ func TestParseSignature(t *testing.T) {
 	if got := s.Outputs[1].ClassKeys(); !reflect.DeepEqual(got, []string{"Adelie", "Gentoo"}) {
 		t.Errorf("class keys: %q", got)
 	}
-	if last := s.Outputs[4]; last.From != "embedding" || last.Type != tensor.Invalid || *last.Tolerance.Cosine != 0.99999 {
+	if last := s.Outputs[4]; last.From != "embedding" || last.Type != tensor.Invalid || !last.Finite || *last.Tolerance.Cosine != 0.99999 {
 		t.Errorf("embedding: %+v", last)
 	}
 	if !reflect.DeepEqual(s.Unused, []string{"seen on", "id"}) {
@@ -123,6 +129,18 @@ func TestParseSignatureRefusesInputs(t *testing.T) {
 		`{"name":"x","type":"bool","domain":[0]}`:                                                           "true or false",
 		`{"name":"x","type":"float32","domain":["1"]}`:                                                      "a number",
 		`{"name":"x","type":"float32","domain":[1e999]}`:                                                    "a number",
+		`{"name":"x","type":"bool","minimum":0}`:                                                            "a column of bool has no range",
+		`{"name":"x","type":"string","maximum":9}`:                                                          "inputs[0].maximum: a column of string has no range",
+		`{"name":"x","type":"float64","minimum":"0"}`:                                                       "inputs[0].minimum: expected a number, got the string",
+		`{"name":"x","type":"float64","minimum":[0]}`:                                                       "inputs[0].minimum: expected a number, got a list",
+		`{"name":"x","type":"float64","maximum":1e309}`:                                                     "1e309 is no value of float64",
+		`{"name":"x","type":"float32","maximum":1e39}`:                                                      "1e39 is no value of float32",
+		`{"name":"x","type":"float16","maximum":1e5}`:                                                       "1e5 is no value of float16",
+		`{"name":"x","type":"int64","minimum":0.5}`:                                                         "0.5 is no value of int64",
+		`{"name":"x","type":"int64","maximum":9223372036854775808}`:                                         "9223372036854775808 is no value of int64",
+		`{"name":"x","type":"uint8","minimum":-1}`:                                                          "-1 is no value of uint8",
+		`{"name":"x","type":"float64","minimum":2,"maximum":1}`:                                             "inputs[0].minimum: the minimum 2 is above the maximum 1",
+		`{"name":"x","type":"int64","minimum":9007199254740993,"maximum":9007199254740992}`:                 "is above the maximum 9007199254740992",
 		`{"name":"x","type":"bool","shape":[0]}`:                                                            "inputs[0].shape[0]: a dimension is positive",
 		`{"name":"x","type":"bool","shape":[-2]}`:                                                           "a dimension is positive",
 		`{"name":"x","type":"bool","shape":[1.5]}`:                                                          "inputs[0].shape[0]: expected an integer",
@@ -158,6 +176,9 @@ func TestParseSignatureRefusesOutputs(t *testing.T) {
 		`{"name":"p","kind":"label","classes":["a"]}`:                                                         "only probabilities have classes",
 		`{"name":"p","kind":"value","type":"float"}`:                                                          "outputs[0].type: unknown type",
 		`{"name":"p","kind":"value","steps":[]}`:                                                              "update it",
+		`{"name":"p","kind":"value","finite":1}`:                                                              "outputs[0].finite: expected true or false",
+		`{"name":"p","kind":"label","finite":true}`:                                                           "outputs[0].finite: only floats",
+		`{"name":"p","kind":"value","type":"int64","finite":true}`:                                            "outputs[0].finite: only floats",
 		`{"name":"p","kind":"value","column":-1}`:                                                             "columns count from 0",
 		`{"name":"p","kind":"value","column":99999999}`:                                                       "columns count from 0",
 		`{"name":"p","kind":"value","shape":[0]}`:                                                             "outputs[0].shape[0]",

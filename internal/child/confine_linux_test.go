@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		confined(file)
 		return
 	}
+	if limits := os.Getenv(limitedVar); limits != "" {
+		limited(limits)
+		return
+	}
 	os.Exit(m.Run())
 }
 

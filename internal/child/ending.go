@@ -8,16 +8,15 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // goSignal is how the Go runtime reports a fault in C before it exits.
 var goSignal = regexp.MustCompile(`(?m)\[signal (SIG\w+): ([^\]]*?) code=|^(SIG\w+): ([a-z -]+)`)
 
 // HowItEnded words an exit for people. The Go runtime catches a fault in C,
-// prints its name, and exits with 2. cpu is the processor time that it had:
-// the kernel's last word on that is SIGKILL, as it is on much else.
-func HowItEnded(err error, said string, cpu time.Duration) string {
+// prints its name, and exits with 2. The end of its processor time has a signal
+// of its own, see LimitSelf.
+func HowItEnded(err error, said string) string {
 	if err == nil {
 		return "leaving without a verdict"
 	}
@@ -33,12 +32,9 @@ func HowItEnded(err error, said string, cpu time.Duration) string {
 	if m := goSignal.FindStringSubmatch(said); m != nil {
 		return m[1] + m[3] + " (" + m[2] + m[4] + ")"
 	}
-	// The kernel ends a process by its ticks, and reports the time that it really
-	// had, which is less where the machine is shared.
-	spent := cpu.Truncate(time.Second) * 3 / 4
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	switch {
-	case ok && status.Signaled() && cpu > 0 && exit.UserTime()+exit.SystemTime() >= spent:
+	case ok && status.Signaled() && status.Signal() == syscall.SIGXCPU:
 		return "using up its processor time"
 	case ok && status.Signaled():
 		return fmt.Sprintf("signal %d (%s)", status.Signal(), status.Signal())

@@ -9,7 +9,7 @@ import (
 
 // LimitSelf bounds processor time only: other systems do not measure and limit
 // private memory as Linux does.
-func LimitSelf(_ int64, cpu time.Duration) error {
+func LimitSelf(_ int64, _ int, cpu time.Duration) error {
 	if cpu <= 0 {
 		return nil
 	}

@@ -202,6 +202,19 @@ func TestOutputsOfOneSideAreNamed(t *testing.T) {
 	}
 }
 
+// TestNothingInCommonIsNoAgreement: an output that was renamed is not compared.
+func TestNothingInCommonIsNoAgreement(t *testing.T) {
+	c := compare("old:value", "new:value")
+	found := c.Add(request("r", 2, answer(floats("old", 1, 2)), answer(floats("new", 1, nan))))
+	d := c.Report()
+	if found.Rows != 0 || found.InvalidTo != 1 || d.Requests != 1 || d.Rows != 0 {
+		t.Errorf("%+v, %+v", found, d)
+	}
+	if want := "3 and 4 have no output in common, so nothing was compared."; d.Summary != want {
+		t.Errorf("summary %q, want %q", d.Summary, want)
+	}
+}
+
 func TestFailuresAreCountedByCode(t *testing.T) {
 	c := compare("y:value", "y:value")
 	ok := answer(floats("y", 1))

@@ -48,6 +48,8 @@ func (o *output) told() wire.DivergenceOutput {
 func summary(d *wire.Divergence) string {
 	var text string
 	switch {
+	case len(d.Outputs) == 0:
+		text = fmt.Sprintf("%d and %d have no output in common, so nothing was compared", d.From.Version, d.To.Version)
 	case d.Rows == 0:
 		text = fmt.Sprintf("No row was answered by both %d and %d", d.From.Version, d.To.Version)
 	case d.DisagreeingRows == 0:

@@ -212,7 +212,7 @@ func TestLockOfARemovedFileIsGone(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(f); !errors.Is(err, ErrGone) {
+	if err := flock(f, syscall.LOCK_EX); !errors.Is(err, ErrGone) {
 		t.Errorf("%v, want ErrGone", err)
 	}
 }
@@ -293,4 +293,40 @@ func list(t *testing.T, dir string) []string {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// Shares go together; the whole lock goes with nothing.
+func TestSharedLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var d *Disk
+	held := func(want bool) {
+		t.Helper()
+		if got, err := Locked(path); got != want || err != nil {
+			t.Errorf("locked: %v, %v, want %v", got, err, want)
+		}
+	}
+	held(false) // and is not made
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("a look made the file")
+	}
+	one, err1 := d.TryShare(path)
+	two, err2 := d.TryShare(path)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if _, err := d.TryLock(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v, want ErrLocked", err)
+	}
+	one.Unlock()
+	two.Unlock()
+	whole, err := d.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held(true)
+	if _, err := d.TryShare(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v, want ErrLocked", err)
+	}
+	whole.Unlock()
+	held(false)
 }

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -13,17 +14,41 @@ var ErrLocked = errors.New("the lock is held by another owner")
 // sweeper came first. Take another name.
 var ErrGone = errors.New("the lock's file was removed while the lock was taken")
 
-// Lock is an exclusive lock on a file (flock). It is held until Unlock or
+// Lock is a lock on a file (flock), a whole one or a share in it. It is held until Unlock or
 // until the process ends, in whatever way it ends.
 type Lock struct{ f *os.File }
 
 // TryLock takes the lock on the file at path, which it creates, and never
 // waits: where another owner holds it the error is ErrLocked. Owners in one
 // process exclude each other too.
-func (d *Disk) TryLock(path string) (*Lock, error) {
+func (d *Disk) TryLock(path string) (*Lock, error) { return d.lock(path, syscall.LOCK_EX) }
+
+// TryShare takes the same lock together with all others that share it; only
+// the owner of the whole lock excludes them, and they exclude that one.
+func (d *Disk) TryShare(path string) (*Lock, error) { return d.lock(path, syscall.LOCK_SH) }
+
+// Locked reports whether somebody holds the lock on the file at path. It
+// changes nothing: a file that is not there is held by nobody.
+func Locked(path string) (bool, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	err = flock(f, syscall.LOCK_SH)
+	if errors.Is(err, ErrLocked) {
+		return true, nil
+	}
+	return false, ignore(err, ErrGone)
+}
+
+func (d *Disk) lock(path string, how int) (*Lock, error) {
 	var lock *Lock
 	err := d.call(OpLock, path, func() (err error) {
-		lock, err = tryLock(path)
+		lock, err = tryLock(path, how)
 		return err
 	})
 	if err != nil {
@@ -35,12 +60,12 @@ func (d *Disk) TryLock(path string) (*Lock, error) {
 	return lock, nil
 }
 
-func tryLock(path string) (*Lock, error) {
+func tryLock(path string, how int) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f); err != nil {
+	if err := flock(f, how); err != nil {
 		_ = f.Close()
 		return nil, err
 	}
@@ -49,10 +74,10 @@ func tryLock(path string) (*Lock, error) {
 
 // flock locks f and makes sure that path still leads to f: a sweeper may have
 // held the lock and removed the file between our open and our lock.
-func flock(f *os.File) error {
+func flock(f *os.File, how int) error {
 	err := error(syscall.EINTR)
 	for errors.Is(err, syscall.EINTR) {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return ErrLocked

@@ -17,21 +17,26 @@ const (
 	MediaType        Code = "unsupported-media"  // a Content-Type or Content-Encoding we do not read
 	RouteNotFound    Code = "route-not-found"    // no such route
 	MethodNotAllowed Code = "method-not-allowed" // the route exists, the method does not
+
+	IdempotencyKeyReused Code = "idempotency-key-reused" // the key came with another request before
 )
 
 // Codes of models and versions.
 const (
-	ModelNotFound   Code = "model-not-found"   // no model of that name
-	VersionNotFound Code = "version-not-found" // the model has no such version
-	AliasNotFound   Code = "alias-not-found"   // the model has no such alias
-	ReportNotFound  Code = "report-not-found"  // the version was never examined
-	ExampleNotFound Code = "example-not-found" // the version has no golden set
-	NothingDeployed Code = "nothing-deployed"  // the model has versions, but none is deployed
-	NotLoaded       Code = "not-loaded"        // the version exists, but is not loaded
-	Quarantined     Code = "quarantined"       // stored state is damaged; see tenon verify
-	Unloadable      Code = "unloadable"        // the deployed version could not be loaded
-	StaleExpected   Code = "stale-expected"    // somebody else changed it first
-	VersionInUse    Code = "version-in-use"    // deployed or aliased, so it cannot be deleted
+	ModelNotFound      Code = "model-not-found"      // no model of that name
+	VersionNotFound    Code = "version-not-found"    // the model has no such version
+	AliasNotFound      Code = "alias-not-found"      // the model has no such alias
+	ReportNotFound     Code = "report-not-found"     // the version was never examined
+	DivergenceNotFound Code = "divergence-not-found" // the version was not compared with another
+	ExampleNotFound    Code = "example-not-found"    // the version has no golden set
+	NothingDeployed    Code = "nothing-deployed"     // the model has versions, but none is deployed
+	NotLoaded          Code = "not-loaded"           // the version exists, but is not loaded
+	Quarantined        Code = "quarantined"          // stored state is damaged; see tenon verify
+	Unloadable         Code = "unloadable"           // the deployed version could not be loaded
+	StaleExpected      Code = "stale-expected"       // somebody else changed it first
+	VersionInUse       Code = "version-in-use"       // deployed or aliased, so it cannot be deleted
+
+	SignatureIncompatible Code = "signature-incompatible" // it breaks the callers of the stable version; see errors[]
 )
 
 // Codes of uploads.

@@ -13,12 +13,21 @@ import (
 // Deploy puts versions into traffic: they are loaded and warmed, the deployment
 // is recorded, and then one pointer is swapped. Requests that run end on the
 // version they began with. The faults: invalid (the versions do not go
-// together), not found, conflict (expected is no longer the current deployment),
-// unprocessable (one cannot be loaded, or a later examination of it failed).
+// together), not found, conflict (expected is no longer the current deployment,
+// or a version breaks callers and is not forced), unprocessable (one cannot be loaded, or a later examination of it failed).
 func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
+	by = asked(by, "deploy", d)
+	return once(ctx, m, model, by, func() (wire.Deployment, error) { return m.deployAsked(ctx, model, d, by) }, deployedBefore)
+}
+
+func deployedBefore(again *registry.Repeated) wire.Deployment {
+	d := again.Deployment()
+	out := deployment(again.Record.Model, &d)
+	out.Replayed = true
+	return out
+}
+
+func (m *Manager) deployAsked(ctx context.Context, model string, d wire.Deploy, by Stamp) (wire.Deployment, error) {
 	st, err := m.store.State(model)
 	if err != nil {
 		return wire.Deployment{}, err
@@ -31,10 +40,11 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 		}
 		d.Stable = now.Stable
 	}
-	if err := checkTraffic(&d.Traffic); err != nil {
+	if err := m.checkTraffic(&d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
-	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by)
+	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by,
+		m.keepsCallers(d.Force))
 }
 
 // Rollback ends the canary that is on trial. Where none is, it deploys the
@@ -42,9 +52,11 @@ func (m *Manager) Deploy(ctx context.Context, model string, d wire.Deploy, by St
 // request may also name the version. It is still loaded, so nothing is read but
 // the record written.
 func (m *Manager) Rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
+	by = asked(by, "rollback", r)
+	return once(ctx, m, model, by, func() (wire.Deployment, error) { return m.rollback(ctx, model, r, by) }, deployedBefore)
+}
+
+func (m *Manager) rollback(ctx context.Context, model string, r wire.Rollback, by Stamp) (wire.Deployment, error) {
 	st, err := m.store.State(model)
 	if err != nil {
 		return wire.Deployment{}, err
@@ -74,14 +86,23 @@ func withoutCanary(t wire.Traffic) wire.Traffic {
 	return t
 }
 
-// deploy is the way of all changes of traffic; the caller holds the model's lock.
-func (m *Manager) deploy(ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp) (wire.Deployment, error) {
+// deploy is the way of all changes of traffic; the caller holds the model's
+// lock. A way back has nothing to be accepted: it must always be open.
+func (m *Manager) deploy(
+	ctx context.Context, st *registry.State, d registry.NewDeployment, by Stamp, accepted ...acceptance,
+) (wire.Deployment, error) {
 	if err := deployableAll(st, &d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
 	fresh, err := m.prepareAll(ctx, st, &d.Traffic)
 	if err != nil {
 		return wire.Deployment{}, err
+	}
+	for _, accept := range accepted {
+		if err := accept(ctx, st, &d, fresh); err != nil {
+			drop(fresh)
+			return wire.Deployment{}, err
+		}
 	}
 	done, err := m.store.Deploy(ctx, st.Name, d, by)
 	if err == nil {
@@ -202,21 +223,29 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 	if err := ref.CheckAlias(alias); err != nil {
 		return wire.Alias{}, err // before a version is loaded for it
 	}
-	lock := m.change(model)
-	lock.Lock()
-	defer lock.Unlock()
+	done := wire.Alias{Model: model, Alias: alias, Version: a.Version}
+	by = asked(by, "alias", []any{alias, a})
+	return once(ctx, m, model, by, func() (wire.Alias, error) {
+		return done, m.setAlias(ctx, model, alias, a, by)
+	}, func(*registry.Repeated) wire.Alias {
+		done.Replayed = true
+		return done
+	})
+}
+
+func (m *Manager) setAlias(ctx context.Context, model, alias string, a wire.SetAlias, by Stamp) error {
 	st, err := m.store.State(model)
 	if err != nil {
-		return wire.Alias{}, err
+		return err
 	}
 	loaded := fresh{}
 	if a.Version > 0 {
 		if err := deployable(st, a.Version); err != nil {
-			return wire.Alias{}, err
+			return err
 		}
 		v, err := m.prepare(ctx, st, a.Version, isolationOf(st, a.Version))
 		if err != nil {
-			return wire.Alias{}, err
+			return err
 		}
 		if v != nil {
 			loaded[a.Version] = v
@@ -228,12 +257,12 @@ func (m *Manager) SetAlias(ctx context.Context, model, alias string, a wire.SetA
 	}
 	if err != nil {
 		drop(loaded)
-		return wire.Alias{}, err
+		return err
 	}
 	m.route(ctx, st, loaded)
 	m.examineLive(st, a.Version)
 	m.log.Info("an alias was set", "model", model, "alias", alias, "version", a.Version, "actor", by.Actor, "request_id", by.RequestID)
-	return wire.Alias{Model: model, Alias: alias, Version: a.Version}, nil
+	return nil
 }
 
 func deployment(model string, d *registry.Deployment) wire.Deployment {

@@ -329,12 +329,13 @@ func signature(v *host.Version) *wire.Signature {
 		}
 		if sig := v.Bundle.Signature; sig != nil {
 			column.Domain, column.Unknown = scalars(sig.Inputs[i].Domain), string(sig.Inputs[i].Unknown)
+			column.Minimum, column.Maximum = json.Number(sig.Inputs[i].Minimum.Key()), json.Number(sig.Inputs[i].Maximum.Key())
 		}
 		out.Inputs = append(out.Inputs, column)
 	}
 	for i := range v.Plan.Outputs {
 		o := &v.Plan.Outputs[i]
-		column := wire.Column{Name: o.Name, Type: o.Type.String(), Kind: string(o.Kind), Shape: o.Shape}
+		column := wire.Column{Name: o.Name, Type: o.Type.String(), Kind: string(o.Kind), Shape: o.Shape, Finite: o.Finite}
 		if sig := v.Bundle.Signature; sig != nil {
 			column.Classes = scalars(sig.Outputs[i].Classes)
 		} else {

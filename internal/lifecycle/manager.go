@@ -10,6 +10,7 @@ import (
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/rollout"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
@@ -25,6 +26,8 @@ type Options struct {
 	// version and the processor. A verdict that was found with another one is
 	// looked at again; empty, none is.
 	Runtime string
+	// CanaryLimits are of canaries whose deployment has none of its own.
+	CanaryLimits rollout.Limits
 	// Ticks, where set, has a live version probed at every one of them.
 	Ticks <-chan time.Time
 	// Now is the clock; nil is the system's.
@@ -39,10 +42,11 @@ type Manager struct {
 	log    *slog.Logger
 	limits bundle.Limits
 
-	runtime string
-	ticks   <-chan time.Time
-	now     func() time.Time
-	probes  probes
+	canaries rollout.Limits
+	runtime  string
+	ticks    <-chan time.Time
+	now      func() time.Time
+	probes   probes
 
 	examiner   Examiner
 	warmer     Warmer
@@ -69,7 +73,7 @@ func New(o Options) *Manager {
 		o.Now = time.Now
 	}
 	return &Manager{
-		life: life, end: end, runtime: o.Runtime, ticks: o.Ticks, now: o.Now,
+		life: life, end: end, canaries: o.CanaryLimits, runtime: o.Runtime, ticks: o.Ticks, now: o.Now,
 		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
 		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
 	}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -37,7 +38,7 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 	if err != nil {
 		return nil, err
 	}
-	existing, err := m.receive(model, up, in)
+	existing, err := m.receive(ctx, model, up, in, &by)
 	if err != nil {
 		m.discard(in)
 		return nil, err
@@ -45,7 +46,7 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 	o := m.operations.begin(model)
 	if existing != nil {
 		m.discard(in)
-		o.end(published(*existing, true), nil)
+		o.end(*existing, nil)
 		return o, nil
 	}
 	m.background.Go(func() {
@@ -61,8 +62,8 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 }
 
 // receive reads the upload's body, and returns the version that it is already,
-// if it is one.
-func (m *Manager) receive(model string, up Upload, in *registry.Ingest) (*registry.Version, error) {
+// if it is one. The stamp gets what was asked for.
+func (m *Manager) receive(ctx context.Context, model string, up Upload, in *registry.Ingest, by *Stamp) (*wire.Published, error) {
 	received, err := receive(up, in, m.limits)
 	if err != nil {
 		return nil, err
@@ -71,15 +72,32 @@ func (m *Manager) receive(model string, up Upload, in *registry.Ingest) (*regist
 		return nil, fault.New(fault.Unprocessable, fault.NameMismatch,
 			"The bundle is of the model %q, and was pushed to %q: push it under its own name, or export it again with the other one.", name, model)
 	}
+	*by = asked(*by, "push", []any{received.Digest, up.AllowFailure})
+	if done, err := publishedBefore(m.store.Repeated(ctx, model, *by)); done != nil || err != nil {
+		return done, err
+	}
 	v, found, err := m.store.ByDigest(model, received.Digest)
 	switch {
 	case err != nil && !fault.Is(err, fault.ModelNotFound):
 		return nil, err
 	case found && m.sound(v):
-		return &v, nil
+		done := published(v, true)
+		return &done, nil
 	default:
 		return nil, nil
 	}
+}
+
+// publishedBefore words the answer to a push that was made before; any other
+// error stays one.
+func publishedBefore(err error) (*wire.Published, error) {
+	var again *registry.Repeated
+	if !errors.As(err, &again) {
+		return nil, err
+	}
+	done := published(again.Version(), false)
+	done.Replayed = true
+	return &done, nil
 }
 
 // sound reports whether a version's files are whole. Where they are not, the
@@ -162,8 +180,10 @@ func (m *Manager) register(
 	lock.Lock()
 	defer lock.Unlock()
 	v, err := m.store.AddVersion(ctx, model, in, verdict, by)
-	if err != nil {
+	if done, err := publishedBefore(err); err != nil {
 		return wire.Published{}, err
+	} else if done != nil {
+		return *done, nil
 	}
 	st, err := m.store.State(model)
 	if err != nil {

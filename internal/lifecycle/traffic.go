@@ -5,10 +5,11 @@ import (
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/rollout"
 )
 
 // checkTraffic refuses what no deployment can say, whatever versions there are.
-func checkTraffic(t *wire.Traffic) error {
+func (m *Manager) checkTraffic(t *wire.Traffic) error {
 	if t.Shadow < 0 {
 		return badTraffic("shadow", "expected the number of a version, from 1")
 	}
@@ -23,6 +24,9 @@ func checkTraffic(t *wire.Traffic) error {
 			return badTraffic("limits", "there is no canary that they could be of")
 		}
 		return nil
+	}
+	if _, err := rollout.Resolve(m.canaries, t.Limits); err != nil {
+		return badTraffic("limits", "%s", err)
 	}
 	return checkCanary(t)
 }

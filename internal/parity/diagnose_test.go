@@ -260,6 +260,7 @@ var diagnoses = []struct {
 			swap("a", "b")(r)
 		}
 	})},
+	{name: "first-and-last-swapped", code: "columns-swapped", columns: "a c", truth: y(leafOf), wrong: edited(y(leafOf), swap("a", "c"))},
 	{name: "rotated", code: "columns-reordered", columns: "a b c", truth: y(leafOf), wrong: edited(y(leafOf), func(r record) {
 		r["a"], r["b"], r["c"] = r["b"], r["c"], r["a"]
 	})},
@@ -356,6 +357,9 @@ func TestAMistakeIsNamed(t *testing.T) {
 			best := report.Causes[0]
 			if best.Code != d.code || d.columns != "" && strings.Join(best.Columns, " ") != d.columns {
 				t.Errorf("%+v", report.Causes)
+			}
+			if d.code == "columns-swapped" && len(report.Causes) > 1 {
+				t.Errorf("of three columns in reverse two are swapped, which is told once: %+v", report.Causes)
 			}
 			if asked := server.rows - len(rows); asked > 13_000 {
 				t.Errorf("%d rows were asked for", asked)

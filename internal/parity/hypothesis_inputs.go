@@ -91,6 +91,9 @@ func reordered(l *lab) (found []hypothesis) {
 			{"sorted by name", kind, byName},
 			{"sorted by name", byName, kind},
 		} {
+			if moved(o.a, o.b) < 3 {
+				continue // a swap, which is told as one
+			}
 			found = append(found, hypothesis{
 				code: "columns-reordered", columns: names(kind)[:min(n, 50)], edit: exchanged(o.a, o.b),
 				says: fmt.Sprintf("Columns %s look %s: with them put back,", quoted(names(kind)), o.says),
@@ -98,6 +101,16 @@ func reordered(l *lab) (found []hypothesis) {
 		}
 	}
 	return found
+}
+
+// moved is how many features another order puts elsewhere.
+func moved(a, b []*feature) (n int) {
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n
 }
 
 // conversion is a change of unit.

@@ -74,6 +74,7 @@ type replay struct {
 	outputs []*output
 	columns *columns // nil where nobody will look at the report
 	report  *wire.Report
+	largest int       // rows in a request
 	seen    *evidence // nil where nobody asks for causes
 }
 
@@ -156,6 +157,7 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 	rows := expected.rows()
 	r.report.Requests++
 	r.report.Rows += rows
+	r.largest = max(r.largest, rows)
 	r.report.Why[c.Why] += rows
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(c.Body))
 	if err != nil {
@@ -351,7 +353,7 @@ func (r *replay) finish() *wire.Report {
 	case silent != "":
 		out.Summary = fmt.Sprintf("The golden set says nothing of the output %q, so it was not compared.", silent)
 	case out.FailedRows > 0:
-		out.Summary = fmt.Sprintf("%d of %d rows are not what the pipeline answered.", out.FailedRows, out.Rows)
+		out.Summary = fmt.Sprintf("%d of %d rows are not what the pipeline answered.", out.FailedRows, out.Rows) + r.counted()
 	case short != "":
 		out.Summary = short + "."
 	default:
@@ -372,9 +374,22 @@ func (r *replay) passed() string {
 		}
 	}
 	if within := r.report.Loosened; within != "" {
-		return fmt.Sprintf("All %d rows are within the tolerance that the bundle asks for, which is a loosened one: %s.", r.report.Rows, within)
+		return fmt.Sprintf("All %d rows are within the tolerance that the bundle asks for, which is a loosened one: %s.", r.report.Rows, within) + r.counted()
 	}
-	return fmt.Sprintf("All %d rows are what the pipeline answered.", r.report.Rows)
+	return fmt.Sprintf("All %d rows are what the pipeline answered.", r.report.Rows) + r.counted()
+}
+
+// counted says how many different rows there are, where some are sent more than
+// once and the bundle tells: that is the number that its exporter has seen.
+func (r *replay) counted() string {
+	var reach struct {
+		Rows int `json:"rows"`
+	}
+	whole := r.columns != nil // a probe sends a few requests only
+	if !whole || json.Unmarshal(r.report.Coverage, &reach) != nil || reach.Rows == 0 || reach.Rows >= r.report.Rows {
+		return ""
+	}
+	return fmt.Sprintf(" These are %d different rows, sent alone and in bodies of up to %d.", reach.Rows, r.largest)
 }
 
 // recorder is the ResponseWriter of a request that has no connection.

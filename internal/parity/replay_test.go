@@ -268,6 +268,28 @@ func TestEndOfContext(t *testing.T) {
 	}
 }
 
+// TestSummaryCountsDifferentRows: rows are sent alone and together, and the kit
+// counts each once.
+func TestSummaryCountsDifferentRows(t *testing.T) {
+	alone := func(x, said string) golden {
+		return golden{why: "hold-out", body: `{"instances":[{"x":` + x + `}]}`, expected: `"predictions":[{"y":` + x + `}]`, got: `{"predictions":[{"y":` + said + `}]}`}
+	}
+	both := golden{why: "hold-out", body: `{"instances":[{"x":1},{"x":2}]}`, expected: `"predictions":[{"y":1},{"y":2}]`, got: `{"predictions":[{"y":1},{"y":2}]}`}
+	for said, want := range map[string]string{
+		"1": "All 4 rows are what the pipeline answered. These are 2 different rows, sent alone and in bodies of up to 2.",
+		"9": "1 of 4 rows are not what the pipeline answered. These are 2 different rows, sent alone and in bodies of up to 2.",
+	} {
+		cases := []golden{alone("1", said), alone("2", "2"), both}
+		b := open(t, double, cases)
+		b.Coverage = json.RawMessage(`{"rows":2}`)
+		report, err := parity.Replay(t.Context(), &server{t: t, cases: cases}, "/here", b, parity.All, func(int, int) {})
+		must(t, err)
+		if report.Summary != want {
+			t.Errorf("got %q", report.Summary)
+		}
+	}
+}
+
 func TestReplayRepeatsTheCoverage(t *testing.T) {
 	b := open(t, double, []golden{{why: "hold-out", body: `{"instances":[{"x":1}]}`, expected: `"predictions":[{"p":1}]`, got: `{"predictions":[{"p":1}]}`}})
 	b.Coverage = json.RawMessage(`{"rows":1}`)

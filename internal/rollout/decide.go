@@ -39,8 +39,8 @@ const (
 	// A server that made fewCopies or less while the stable version was asked
 	// manyRequests does not copy. Then clients are all there is to judge by.
 	fewCopies, manyRequests = 30, 1000
-	// hangs end a canary, if it hangs far more often than the stable version.
-	hangs, hangsMore = 3, 10
+	// hangs end a canary, if the stable version does not hang as often.
+	hangs = 3
 )
 
 // Decide looks at what was seen in the canary's step until now. It may be asked
@@ -117,9 +117,8 @@ func (t *Tally) suspicion(spans []span) string {
 type finding struct {
 	evidence
 	measure
-	last   time.Duration // 0: the whole step
-	limit  float64
-	copied bool
+	last  time.Duration // 0: the whole step
+	limit float64
 }
 
 // findings are all there are. Where copies are compared, the requests of
@@ -131,11 +130,11 @@ func (t *Tally) findings(spans []span) iter.Seq[finding] {
 			c := &spans[i]
 			for m := range measures {
 				f := finding{measure: m, last: c.last, limit: m.limit(t.limits)}
-				f.evidence, f.copied = c.copies[m].evidence(m), true
+				f.evidence = c.copied(m)
 				if !yield(f) {
 					return
 				}
-				f.evidence, f.copied = c.clients[m], false
+				f.evidence = c.clients[m]
 				if (m == failed || blind) && !yield(f) {
 					return
 				}
@@ -144,11 +143,11 @@ func (t *Tally) findings(spans []span) iter.Seq[finding] {
 	}
 }
 
-// hangs reports whether requests to the canary never end. Half a hang of the
-// stable version is assumed, which may have had no time for a whole one.
+// hangs reports whether requests to the canary hang, and those to the stable
+// version do not. There is no margin: some hang, or none does.
 func (t *Tally) hangs() bool {
-	c, s := float64(t.hung[Canary]), max(float64(t.hung[Stable]), 0.5)
-	return c >= hangs && c*float64(t.runs[Stable]) >= hangsMore*s*float64(t.runs[Canary])
+	s := split{{float64(t.runs[Stable]), float64(t.hung[Stable])}, {float64(t.runs[Canary]), float64(t.hung[Canary])}}
+	return t.hung[Canary] >= hangs && s.convinces(0)
 }
 
 // missing says what has not been seen yet, or nothing.

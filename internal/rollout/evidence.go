@@ -28,9 +28,10 @@ var (
 	likely       = math.Log(20)
 )
 
-// Weights of the mixtures (Dirichlet). A half is Jeffreys'; a tenth spends most
-// on rates that are small, as the stable version's are.
-const jeffreys, small = 0.5, 0.1
+// Weights of the mixtures (Dirichlet) say where rates are looked for: a half is
+// Jeffreys', everywhere; a tenth, near nothing, where the stable version's are;
+// two, for what goes right: rates of some per cent are the hard ones to find.
+const jeffreys, hardly, mostly = 0.5, 0.1, 2
 
 // evidence is one way in which versions were counted.
 type evidence interface {
@@ -72,8 +73,8 @@ func (s split) against(margin float64) float64 {
 	if c.k == 0 || s.excess() <= margin {
 		return 0
 	}
-	return mixture([]float64{c.k, c.n - c.k}, []float64{jeffreys, jeffreys}) +
-		mixture([]float64{b.k, b.n - b.k}, []float64{small, small}) -
+	return mixture([]float64{c.k, c.n - c.k}, []float64{jeffreys, mostly}) +
+		mixture([]float64{b.k, b.n - b.k}, []float64{hardly, hardly}) -
 		peak(1-margin, []term{{c.k, margin, 1}, {c.n - c.k, 1 - margin, -1}, {b.k, 0, 1}, {b.n - b.k, 1, -1}})
 }
 
@@ -81,9 +82,9 @@ func (s split) convinces(margin float64) bool {
 	return s.against(margin) >= likely && s.against(0) >= beyondChance
 }
 
-// matched are counts of n copies: where only the canary did it, and where only
-// the stable version did; limits are margins, too.
-type matched struct{ n, canary, stable float64 }
+// matched are counts of n copies: where only the canary did it, only the stable
+// version, and both; limits are margins, too.
+type matched struct{ n, canary, stable, both float64 }
 
 func (m matched) excess() float64   { return (m.canary - m.stable) / max(m.n, 1) }
 func (m matched) variance() float64 { return (m.canary + m.stable) / max(m.n*m.n, 1) }
@@ -92,8 +93,11 @@ func (m matched) against(margin float64) float64 {
 	if m.canary == 0 || m.excess() <= margin {
 		return 0
 	}
+	if margin == 0 { // a coin decides which side it is, and how many there are tells nothing
+		return mixture([]float64{m.canary, m.stable}, []float64{jeffreys, hardly}) + (m.canary+m.stable)*math.Ln2
+	}
 	same := max(0, m.n-m.canary-m.stable)
-	return mixture([]float64{m.canary, m.stable, same}, []float64{jeffreys, small, jeffreys}) -
+	return mixture([]float64{m.canary, m.stable, same}, []float64{jeffreys, hardly, mostly}) -
 		peak((1-margin)/2, []term{{m.canary, margin, 1}, {m.stable, 0, 1}, {same, 1 - margin, -2}})
 }
 
@@ -101,12 +105,22 @@ func (m matched) convinces(margin float64) bool {
 	return m.against(margin) >= likely && m.against(0) >= beyondChance
 }
 
-// evidence is that of a measure; one that is not relative is the canary's alone.
-func (m matched) evidence(of measure) evidence {
-	if of.relative() {
-		return m
-	}
-	return single{m.n, m.canary}
+// known are copies beside all that is known of the stable version. Where the
+// versions fail alike, by chance, the few copies may find it lucky.
+type known struct {
+	matched
+	all split
+}
+
+func (m matched) beside(clients single) known {
+	return known{m, split{
+		Stable: {m.n + clients.n, m.stable + m.both + clients.k},
+		Canary: {m.n, m.canary + m.both},
+	}}
+}
+
+func (k known) convinces(margin float64) bool {
+	return k.matched.convinces(margin) && k.all.against(0) >= likely
 }
 
 // mixture is the log-likelihood of counts, averaged over all rates by a

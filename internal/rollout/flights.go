@@ -7,8 +7,8 @@ const (
 	leastPatience = time.Second
 	// patienceFactor is how many times the stable version's p99 may pass.
 	patienceFactor = 10
-	// blindPatience holds until the stable version has answered at all.
-	blindPatience = 30 * time.Second
+	// blindPatience holds until the stable version's times are known.
+	blindPatience = 10 * time.Second
 	// mostFlights bounds memory; requests beyond it are not watched.
 	mostFlights = 1 << 16
 )

@@ -39,7 +39,7 @@ const (
 	// noMatter is a difference in time that nobody minds, whatever its ratio is.
 	noMatter = 2 * time.Millisecond
 	// someTimes must be known before there is a median or a p99 to compare with.
-	someTimes = 100
+	someTimes = 50
 )
 
 // tooSlow is the time above which a run is slow beside one that took reference.
@@ -63,8 +63,17 @@ func (c *counts) add(d *counts) {
 		c.copies[m].n += d.copies[m].n
 		c.copies[m].canary += d.copies[m].canary
 		c.copies[m].stable += d.copies[m].stable
+		c.copies[m].both += d.copies[m].both
 	}
 	c.answered += d.answered
+}
+
+// copied is what copies tell of a measure.
+func (c *counts) copied(m measure) evidence {
+	if m.relative() {
+		return c.copies[m].beside(c.clients[m][Stable])
+	}
+	return single{c.copies[m].n, c.copies[m].canary}
 }
 
 // client counts x, from 0 to 1, for one request.
@@ -78,6 +87,7 @@ func (c *counts) compared(m measure, stable, canary float64) {
 	c.copies[m].n++
 	c.copies[m].canary += max(0, canary-stable)
 	c.copies[m].stable += max(0, stable-canary)
+	c.copies[m].both += min(stable, canary)
 }
 
 func one(yes bool) float64 {

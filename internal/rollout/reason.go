@@ -24,8 +24,8 @@ func (t *Tally) seen(f finding, when string) string {
 	switch g := f.evidence.(type) {
 	case split:
 		return t.ofClients(g, f.measure, when)
-	case matched:
-		return t.ofCopies(g, f.measure, when)
+	case known:
+		return t.ofCopies(g.matched, f.measure, when)
 	}
 	what := "were answered otherwise than by the stable version"
 	of := "the rows of "
@@ -61,7 +61,7 @@ func (t *Tally) ofCopies(g matched, m measure, when string) string {
 	n := number(g.n)
 	switch m {
 	case invalid:
-		return fmt.Sprintf("%s of the rows of %s requests%s had an invalid answer that the stable version answers, %s the other way round",
+		return fmt.Sprintf("%s of the rows of %s requests%s had an invalid answer where the stable version's is valid, %s the other way round",
 			percent(g.canary/g.n), n, when, percent(g.stable/g.n))
 	case tail:
 		return fmt.Sprintf("%s of %s requests%s took over %s only on the canary, %s only on the stable version (its p99 is %s)",

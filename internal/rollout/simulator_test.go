@@ -53,7 +53,8 @@ const hangsForever = 1e6 // seconds
 
 var epoch = time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 
-func at(t float64) time.Time          { return epoch.Add(seconds(t)) }
+// at is a moment to the microsecond, as recordings have it.
+func at(t float64) time.Time          { return epoch.Add(seconds(t).Round(time.Microsecond)) }
 func seconds(t float64) time.Duration { return time.Duration(t * 1e9) }
 
 // A sim plays a server with a stable version and a canary, and follows the
@@ -74,6 +75,7 @@ type sim struct {
 	calls   int     // of the canary
 	down    float64 // until when its process is
 	record  func(Observation)
+	decided func(t float64, d Decision)
 
 	requests, hurt int
 	last           Decision
@@ -90,7 +92,7 @@ func newSim(sc scenario, limits Limits, seed uint64) *sim {
 	if len(sc.steps) == 0 {
 		s.traffic.Steps = []int{1, 5, 25, 50}
 	}
-	if sc.fault == nil && len(sc.steps) == 0 && seed%5 > 0 {
+	if sc.fault == nil && len(sc.steps) == 0 && seed%10 > 0 {
 		s.traffic.Steps = []int{5, 25, 50} // a step of 1 % takes 10,000 requests, and so most of the test's time
 	}
 	s.starts = s.r.Float64() * sc.late
@@ -134,6 +136,9 @@ func (s *sim) observe(o Observation) {
 
 func (s *sim) follow(t float64) {
 	s.last = s.tally.Decide(s.traffic, at(t))
+	if s.decided != nil && s.last.Action != Hold {
+		s.decided(t, s.last)
+	}
 	switch s.last.Action {
 	case Advance:
 		s.traffic.Step++

@@ -23,7 +23,8 @@ type Tally struct {
 	// beside copies.
 	waited, ran latencies
 
-	flights flights
+	patience time.Duration
+	flights  flights
 	// Over all steps, by Side: runs that began, and those that never ended.
 	runs, hung [2]int
 	compared   int // copies, over all steps
@@ -31,7 +32,7 @@ type Tally struct {
 
 // NewTally starts to watch a canary whose step began at the time.
 func NewTally(limits Limits, began time.Time) *Tally {
-	return &Tally{limits: limits, began: began, flights: flights{open: map[flightKey]flight{}}}
+	return &Tally{limits: limits, began: began, patience: blindPatience, flights: flights{open: map[flightKey]flight{}}}
 }
 
 // NextStep counts anew: the shares have changed, so what was seen before is not
@@ -40,22 +41,27 @@ func (t *Tally) NextStep(at time.Time) {
 	t.wait(at)
 	t.began, t.current = at, 0
 	t.older, t.recent = counts{}, [buckets]counts{}
+	t.learn()
 }
 
-// Patience is how long a request that begins now may run before it counts as
-// hung; if a client's hangs on the canary, it is time to ask the stable version.
-func (t *Tally) Patience() time.Duration {
-	if t.waited.n == 0 && t.ran.n == 0 {
-		return blindPatience
+// Patience is how long a request may run before it counts as hung; when a
+// client's hangs on the canary, it is time to ask the stable version. It is one
+// for all requests of a step: if it followed the times more closely, a machine
+// that stops would let one version wait longer than the other.
+func (t *Tally) Patience() time.Duration { return t.patience }
+
+// learn sets the patience by what is known of the stable version.
+func (t *Tally) learn() {
+	if max(t.waited.n, t.ran.n) >= someTimes {
+		t.patience = max(leastPatience, patienceFactor*max(t.waited.p99, t.ran.p99))
 	}
-	return max(leastPatience, patienceFactor*max(t.waited.p99, t.ran.p99))
 }
 
 // Observe folds one observation in.
 func (t *Tally) Observe(o Observation) {
 	t.wait(o.At)
 	if o.Kind == Began {
-		if t.flights.begin(o, t.Patience()) {
+		if t.flights.begin(o, t.patience) {
 			t.runs[o.Side]++
 		}
 		return
@@ -69,6 +75,9 @@ func (t *Tally) Observe(o Observation) {
 	}
 	if r := o.Runs[Stable]; o.Kind == Ended && o.Side == Stable && r.Outcome == OK {
 		t.waited.add(r.Time) // also what was given up, or patience would never grow
+	}
+	if t.patience == blindPatience {
+		t.learn()
 	}
 }
 

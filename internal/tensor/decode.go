@@ -11,7 +11,7 @@ const maxFindings = 20
 // Codes of findings inside a request (fault.Field.Code).
 const (
 	findType     = "type"           // another JSON type than the column's
-	findRange    = "range"          // a number beyond the column's type
+	findRange    = "range"          // a number beyond the column's type or its range
 	findMissing  = "missing"        // null where missing is refused
 	findDomain   = "domain"         // outside the closed set of values
 	findReserved = "reserved"       // a string that the model cannot tell from another
@@ -43,6 +43,7 @@ func NewDecoder(scan *Scanner, frame *Frame) *Decoder {
 // Rows reads a list of rows, {"column":value,…} each; where the layout has one
 // column, bare values are read too. form is the member's name, for paths.
 func (d *Decoder) Rows(form string) error {
+	d.frame.form, d.frame.byRows = form, true
 	d.place = place{form: form, column: -1}
 	if c := d.scan.Peek(); c != '[' {
 		return d.wrongForm("expected a list of rows, got %s")
@@ -141,6 +142,7 @@ func (d *Decoder) members(row int, each func(column int) error) error {
 // Columns reads {"column":[value,…],…}; where the layout has one column, a
 // bare list of its values is read too.
 func (d *Decoder) Columns(form string) error {
+	d.frame.form, d.frame.byRows = form, false
 	d.place = place{form: form, column: -1}
 	var err error
 	switch c := d.scan.Peek(); {

@@ -15,6 +15,8 @@ type Frame struct {
 	buffers []Tensor
 	shapes  [][]int64 // each column's value shape, agreed by the first row
 	lengths []int     // rows that each column got, in the columns form
+	form    string    // the member that the request came in, for paths
+	byRows  bool      // whether it lists rows
 }
 
 // NewFrame returns an empty frame of the layout.
@@ -30,6 +32,13 @@ func NewFrame(l *Layout) *Frame {
 	}
 	f.Reset()
 	return f
+}
+
+// RowPath is where an error about a whole row points: instances[3]. Where the
+// request lists columns no path leads to a row, and it is that of the request.
+func (f *Frame) RowPath(row int) string {
+	p := place{form: f.form, row: row, rows: f.byRows, column: -1}
+	return p.path(f.Layout)
 }
 
 // Reset empties the frame for the next request and lets go of large buffers.

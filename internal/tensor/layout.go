@@ -52,6 +52,8 @@ type Column struct {
 	Sentinel string
 	// Domain, where set, is the closed set of values that are accepted.
 	Domain *Domain
+	// Range, where set, is the interval of numbers that are accepted.
+	Range *Range
 }
 
 // Domain is a closed set of values; the map that fits the column's type is set.

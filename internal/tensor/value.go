@@ -213,6 +213,9 @@ func (d *Decoder) infinite(col *Column, i int, v float64) {
 	if !col.Domain.hasFloat(v) {
 		d.find(findDomain, "an infinite number is not among the values that the model accepts")
 	}
+	if !col.Range.hasFloat(v) {
+		d.find(findRange, "expected a number %s, got an infinite one", col.Range)
+	}
 	d.store(col, i, v)
 }
 
@@ -234,8 +237,16 @@ func (d *Decoder) number(col *Column, i int) error {
 	if !col.Domain.hasFloat(v) {
 		d.find(findDomain, "%s is not among the values that the model accepts", clip(string(literal)))
 	}
+	if col.Range != nil && !col.Range.hasFloat(rounded(col.Type, v)) {
+		d.outside(col, literal)
+	}
 	d.store(col, i, v)
 	return nil
+}
+
+// outside records a number that the column's type holds and its range does not.
+func (d *Decoder) outside(col *Column, literal []byte) {
+	d.find(findRange, "expected a number %s, got %s", col.Range, clip(string(literal)))
 }
 
 // overflows reports whether the cast of a finite number to t is infinite.
@@ -266,6 +277,9 @@ func (d *Decoder) integer(col *Column, i int, literal []byte) {
 	case !col.Domain.hasInteger(int64(bits)):
 		d.find(findDomain, "%s is not among the values that the model accepts", clip(string(literal)))
 		return
+	case !col.Range.hasInteger(bits):
+		d.outside(col, literal)
+		return
 	}
 	b := &d.frame.buffers[col.Buffer]
 	v := float64(magnitude)
@@ -285,12 +299,7 @@ func (d *Decoder) integer(col *Column, i int, literal []byte) {
 // store casts a float64 to the buffer's float type, passing through the
 // logical type first: a float32 column in a double graph holds float32 values.
 func (d *Decoder) store(col *Column, i int, v float64) {
-	switch col.Type {
-	case Float32:
-		v = float64(float32(v))
-	case Float16:
-		v = Float16Value(Float16Bits(v))
-	}
+	v = rounded(col.Type, v)
 	b := &d.frame.buffers[col.Buffer]
 	switch b.Type {
 	case Float64:
@@ -299,6 +308,18 @@ func (d *Decoder) store(col *Column, i int, v float64) {
 		View[float32](b)[i] = float32(v)
 	case Float16:
 		View[uint16](b)[i] = Float16Bits(v)
+	}
+}
+
+// rounded casts a number to a float type and back; other types leave it as it is.
+func rounded(t Type, v float64) float64 {
+	switch t {
+	case Float32:
+		return float64(float32(v))
+	case Float16:
+		return Float16Value(Float16Bits(v))
+	default:
+		return v
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 
 // inputs holds that every request of the old layout is read by the new one. A
 // decoder refuses keys that are no column, and rows that lack one, whether it
-// may be missing or not; so columns can neither come nor go.
+// may be missing or not; so columns can neither come nor go. Unused ones may
+// stand in a request, and need not.
 func (d *diff) inputs(old, next *tensor.Layout) {
 	d.path = "inputs"
 	if next.FixedRows > 0 && next.FixedRows != old.FixedRows {
@@ -25,7 +26,10 @@ func (d *diff) inputs(old, next *tensor.Layout) {
 		was := &old.Columns[i]
 		d.at("inputs", was.Name)
 		k := slices.IndexFunc(next.Columns, func(c tensor.Column) bool { return c.Name == was.Name })
-		if k < 0 {
+		if k < 0 && slices.Contains(next.Unused, was.Name) {
+			d.note(ChangeRemoved, "the column is not read any more, and may be sent still")
+			continue
+		} else if k < 0 {
 			d.breaks(ChangeRemoved, "the column is gone, and requests that send it are refused")
 			continue
 		}
@@ -45,6 +49,24 @@ func (d *diff) inputs(old, next *tensor.Layout) {
 		if !taken[k] {
 			d.at("inputs", next.Columns[k].Name)
 			d.breaks(ChangeAdded, "the column is new, and requests without it are refused")
+		}
+	}
+	d.unused(old, next)
+}
+
+// unused holds that a column which may be sent still may; one that is read now
+// was reported as new.
+func (d *diff) unused(old, next *tensor.Layout) {
+	for _, name := range old.Unused {
+		known := slices.ContainsFunc(next.Columns, func(c tensor.Column) bool { return c.Name == name })
+		if d.at("inputs", name); !known && !slices.Contains(next.Unused, name) {
+			d.breaks(ChangeRemoved, "the column was not read, and requests that send it are refused now")
+		}
+	}
+	for _, name := range next.Unused {
+		known := slices.ContainsFunc(old.Columns, func(c tensor.Column) bool { return c.Name == name })
+		if d.at("inputs", name); !known && !slices.Contains(old.Unused, name) {
+			d.note(ChangeAdded, "the column may be sent, and is not read")
 		}
 	}
 }

@@ -184,6 +184,35 @@ func TestChangesOfBareModels(t *testing.T) {
 	}
 }
 
+// TestUnusedColumnsMayBeSent: a column that is not read any more may be sent
+// still; one that was not read may neither be refused nor asked for.
+func TestUnusedColumnsMayBeSent(t *testing.T) {
+	const a, b = `{"name":"a","type":"float64"}`, `{"name":"b","type":"float64"}`
+	load := func(columns, unused, inputs string) *transform.Plan {
+		sig := signature(t, columns, anyOutput)
+		sig.Unused = strings.Fields(unused)
+		return compile(t, sig, graph(inputs+" -> y float32[N]"))
+	}
+	one, both := "a float64[N,1]", "a float64[N,1]; b float64[N,1]"
+	tests := []struct {
+		name      string
+		old, next *transform.Plan
+		want      string
+	}{
+		{"no longer read", load(a+","+b, "", both), load(a, "b", one), " - inputs.b: the column is not read any more, and may be sent still"},
+		{"read now", load(a, "b", one), load(a+","+b, "", both), "!+ inputs.b: the column is new, and requests without it are refused"},
+		{"gone", load(a, "b", one), load(a, "", one), "!- inputs.b: the column was not read, and requests that send it are refused now"},
+		{"new", load(a, "b", one), load(a, "c b", one), " + inputs.c: the column may be sent, and is not read"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := changes(test.old, test.next); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+}
+
 // TestBareModelsAndSignaturesCompare: an export with the kit may follow a bare
 // model of the same names.
 func TestBareModelsAndSignaturesCompare(t *testing.T) {

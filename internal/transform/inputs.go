@@ -129,6 +129,13 @@ func column(in *bundle.Input, v *onnx.Value) (tensor.Column, error) {
 		}
 		col.Domain = domain
 	}
+	if in.Bounded() {
+		limits, err := tensor.NewRange(in.Type, in.Minimum.Key(), in.Maximum.Key())
+		if err != nil {
+			return col, refuse("the column %q of the signature: %v", in.Name, err)
+		}
+		col.Range = limits
+	}
 	return col, nil
 }
 

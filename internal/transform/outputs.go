@@ -48,7 +48,7 @@ func outputs(sig *bundle.Signature, graph *onnx.Model, zipmaps []onnx.ZipMap) ([
 		v := &graph.Outputs[g]
 		o := Output{
 			Name: s.Name, Kind: s.Kind, Type: s.Type, Graph: g, Column: -1,
-			Shape: s.Shape, Scalar: len(s.Shape) == 0, Classes: s.ClassKeys(), raw: v,
+			Shape: s.Shape, Scalar: len(s.Shape) == 0, Classes: s.ClassKeys(), Finite: s.Finite, raw: v,
 		}
 		if s.Column != nil {
 			o.Column = *s.Column
@@ -58,6 +58,9 @@ func outputs(sig *bundle.Signature, graph *onnx.Model, zipmaps []onnx.ZipMap) ([
 		}
 		if !shown(v.Type, o.Type) {
 			return nil, refuse("the output %q is of type %s, and the graph output %s cannot be shown as that", s.Name, o.Type, v)
+		}
+		if o.Finite && !v.Type.IsFloat() {
+			return nil, refuse("the output %q is declared finite, and the graph output %s holds no floats", s.Name, v)
 		}
 		if err := o.holdDeclared(v); err != nil {
 			return nil, err

@@ -30,6 +30,7 @@ type Output struct {
 	Shape   []int64     // of one row's value, where the signature says it
 	Scalar  bool        // one value per row, even where the tensor is [rows,1]
 	Classes []string    // keys of probabilities
+	Finite  bool        // whether a row with another number has no answer
 
 	raw       *onnx.Value // as the graph declares it
 	key       []byte

@@ -23,7 +23,7 @@ class Asked:
 
 @dataclass
 class Stub:
-    """Answers in order: (status, JSON value or bytes)."""
+    """Answers in order: (status, JSON value or bytes); the status 0 is an answer that gets lost."""
 
     answers: list[tuple[int, Any]]
     asked: list[Asked] = field(default_factory=list)
@@ -40,6 +40,8 @@ def serving(*answers: tuple[int, Any]) -> Iterator[Stub]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             stub.asked.append(Asked(self.command, self.path, dict(self.headers), body))
             status, content = stub.answers.pop(0)
+            if status == 0:
+                return
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))

@@ -95,6 +95,26 @@ def test_a_stock_classifier_with_zipmap(tmp_path: Path) -> None:
     assert read.replay()["output_probability"] < 1e-5
 
 
+def test_probabilities_without_zipmap(tmp_path: Path) -> None:
+    names = np.array(["virginica", "setosa", "versicolor"])
+    model = LogisticRegression(max_iter=500).fit(X32, names[Y])
+    path = tmp_path / "iris.onnx"
+    path.write_bytes(to_onnx(model, X32[:1], target_opset=20, options={"zipmap": False}).SerializeToString())
+    truth = {"label": model.predict(X32), "probabilities": model.predict_proba(X32)}
+    read = Reader(tenon.bundle(path, X32, expected=truth, path=tmp_path / "i.tenon").path)
+    probabilities = read.signature["outputs"][1]
+    assert (probabilities["kind"], probabilities["classes"]) == ("probabilities", sorted(names))
+    assert probabilities["tolerance"] == {"rel": 0.0, "abs": 1e-5}
+    assert read.replay()["probabilities"] < 1e-5
+
+    del truth["label"]
+    read = Reader(tenon.bundle(path, X32, expected=truth, path=tmp_path / "j.tenon").path)
+    (values,) = read.signature["outputs"]
+    assert (values["kind"], values["tolerance"]) == ("value", {"rel": 1e-4, "abs": 1e-5}), (
+        "classes of no label"
+    )
+
+
 def test_several_inputs_by_name(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [

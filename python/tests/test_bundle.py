@@ -231,6 +231,13 @@ def test_the_signature_says_what_a_request_may_hold(tmp_path: Path, mixed: Any) 
         "domain": ["x", "y", "z"], "unknown": "refuse", "feed": "in_6",
     }  # fmt: skip
     assert read.input("größe (m²)")["unknown"] == "accept"
-    assert read.input("float") == {"name": "float", "type": "float64", "missing": "allowed", "feed": "in_0"}
+    ends = {"minimum": -1e300, "maximum": 1e300}  # before scikit-learn's "Input X contains infinity"
+    assert read.input("float") == {
+        "name": "float",
+        "type": "float64",
+        "missing": "allowed",
+        **ends,
+        "feed": "in_0",
+    }
     assert read.input("int") == {"name": "int", "type": "int64", "missing": "refused", "feed": "in_2"}
     assert read.input("single")["type"] == "float32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,24 @@ def test_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     check = tenon.check(FITTED, X)
     assert [f.code for f in check.findings] == ["failed"]
     assert "ZeroDivisionError: oh" in str(check.findings[0])
+
+
+def test_text_where_numbers_are_needed_is_named() -> None:
+    text = X.assign(**{FIRST: X[FIRST].astype(str)})
+    (found,) = tenon.check(FITTED, text).refused
+    assert (found.where, found.detail) == (
+        "standardscaler",
+        f"a step that computes gets the text column {FIRST!r}",
+    )
+    assert ".astype(float)" in found.remedy
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert tenon.__version__ == metadata.version("tenon-kit")
+
+
+def test_tables_have_headings_and_a_wrong_path_a_remedy(tmp_path: Path) -> None:
+    shown = repr(tenon.check(FITTED, X))
+    assert shown.count("outcome") == 2
+    with pytest.raises(tenon.TenonError, match=r"bad does not exist in /.*NAME\.tenon"):
+        tenon.push("bad")

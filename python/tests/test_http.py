@@ -85,6 +85,27 @@ def test_a_push_that_is_not_deployed_says_what_is_registered(bundle: tenon.Bundl
     assert json.loads(stub.asked[1].body)["force"] is True
 
 
+def test_a_deployment_whose_answer_is_lost_is_sent_again(
+    bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenon.http._PAUSES", (0, 0))
+    with serving((201, PUSHED), (0, None), (0, None), (201, {"deployment": 7})) as stub:
+        tenon.push(bundle, server=stub.url, deploy=True)
+    keys = [a.headers.get("Idempotency-Key") for a in stub.asked]
+    assert keys[0] is None
+    assert keys[1]
+    assert keys[1:] == [keys[1]] * 3
+    assert len({a.body for a in stub.asked[1:]}) == 1
+    with serving((201, PUSHED), (201, {"deployment": 8})) as again:
+        tenon.push(bundle, server=again.url, deploy=True)
+    assert again.asked[1].headers["Idempotency-Key"] != keys[1]
+    with serving((201, PUSHED), *[(0, None)] * 3) as stub, pytest.raises(tenon.ServerError, match="broke"):
+        tenon.push(bundle, server=stub.url, deploy=True)
+    with serving((201, PUSHED), (422, {"code": "parity-failed"})) as stub, pytest.raises(tenon.DeployError):
+        tenon.push(bundle, server=stub.url, deploy=True)
+    assert len(stub.asked) == 2, "a refusal is an answer"
+
+
 def test_push_a_folder(bundle: tenon.Bundle, tmp_path: Path) -> None:
     with tarfile.open(bundle.path) as tar:
         tar.extractall(tmp_path / "folder", filter="data")
@@ -415,3 +436,18 @@ print(len(tenon.Client({stub.url!r}).predict("iris", {{"a": [1, 2]}})))
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
     assert "ResourceWarning" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("listed", "says"), [(19, "; and 14 more]"), (20, "; and at least 15 more]")])
+def test_more_findings_than_are_listed(listed: int, says: str) -> None:
+    errors = [
+        {"path": f"inputs.a[{n}]", "code": "type", "detail": "expected a number"} for n in range(listed)
+    ]
+    problem = {"code": "invalid-input", "detail": "It does not fit.", "errors": errors}
+    with (
+        serving((400, problem)) as stub,
+        tenon.Client(stub.url) as client,
+        pytest.raises(tenon.ServerError) as caught,
+    ):
+        client.predict("iris", pd.DataFrame({"a": ["x"] * listed}))
+    assert str(caught.value).endswith(says)

@@ -17,13 +17,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from palmerpenguins import load_penguins
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_diabetes, load_wine
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
 
 import tenon
+from lowered import is_lowered
 from reader import Reader
 from tenon.lowering import boosters, catboost, lightgbm, xgboost
 
@@ -149,6 +160,62 @@ def test_sparse_columns_stay_sparse_behind_a_scaler(penguins: Any, exported: Exp
     X, y = penguins
     pipeline = make_pipeline(OneHotEncoder(), MaxAbsScaler(), xgb("Classifier"))
     assert exported(pipeline.fit(X[["island", "sex"]], y), X[["island", "sex"]]).replay()["label"] == 0.0
+
+
+def zeros_filled() -> SimpleImputer:
+    return SimpleImputer(strategy="constant", fill_value=0)
+
+
+AFTER_SPARSE: dict[str, list[Any]] = {
+    "nothing": [],
+    "zeros filled in": [zeros_filled()],
+    "zeros filled in, with indicators": [SimpleImputer(strategy="median", add_indicator=True)],
+    "divided": [MaxAbsScaler()],
+    "divided otherwise": [RobustScaler(with_centering=False)],
+    "filled and divided": [zeros_filled(), StandardScaler(with_mean=False)],
+    "filled and chosen": [zeros_filled(), SelectKBest(k=3)],
+    "filled and side by side": [make_union(zeros_filled(), zeros_filled())],
+    "filled and weighted": [
+        make_union(zeros_filled(), zeros_filled()).set_params(transformer_weights={"simpleimputer-1": 0.0})
+    ],
+    "products by row": [zeros_filled(), StandardScaler(with_mean=False), PolynomialFeatures(3)],
+    "products by column": [zeros_filled(), PolynomialFeatures(2)],
+    "products that scipy multiplies": [zeros_filled(), PolynomialFeatures(4, interaction_only=True)],
+    "norms": [zeros_filled(), Normalizer()],
+    "a function": [zeros_filled(), FunctionTransformer(np.rint)],
+}
+
+
+@pytest.mark.parametrize("steps", AFTER_SPARSE)
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_cells_of_a_sparse_matrix(library: str, steps: str, exported: Export) -> None:
+    """A stored zero is a zero to XGBoost, an absent one is missing; LightGBM takes stored cells as they are.
+
+    A cell of -1e-35 (as float32) is 0 to LightGBM in an array and in a matrix by column, and goes left of that
+    very threshold in a matrix by row.
+    """
+    rng = np.random.default_rng(0)
+    rows = 300
+    X = pd.DataFrame(
+        {
+            "a": np.where(rng.random(rows) < 0.5, 0.0, rng.normal(size=rows)),
+            "b": rng.normal(size=rows),
+            "c": rng.choice(list("xyz"), rows),
+        }
+    )
+    y = np.where(X["a"] == 0, X["b"] > 0, X["a"] < 0).astype(int)
+    if steps.startswith(("zeros", "filled", "products", "norms", "a function")):
+        X.loc[rng.random(rows) < 0.2, "a"] = np.nan
+        X.loc[rng.random(rows) < 0.2, "b"] = np.nan
+    encode = ColumnTransformer(
+        [("c", OneHotEncoder(handle_unknown="ignore"), ["c"])], remainder="passthrough", sparse_threshold=1.0
+    )
+    pipeline = make_pipeline(encode, *AFTER_SPARSE[steps], BOOSTERS[library]("Classifier")).fit(X, y)
+    assert pipeline[0].sparse_output_
+    reader = exported(pipeline, X)
+    assert is_lowered(reader)
+    assert reader.replay()["label"] == 0.0
+    assert {"tiny", "zero"} <= whys(reader)
 
 
 @pytest.mark.parametrize(

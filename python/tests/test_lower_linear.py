@@ -83,6 +83,19 @@ def test_classifiers(model: Any, classes: int, wine: Any, exported: Export) -> N
         assert decisions(fitted, X) < 1e-12
 
 
+@pytest.mark.parametrize("layout", ["frame", "array"])
+@pytest.mark.parametrize("width", [3, 13, 150])
+def test_gaussian_bayes_sums_as_numpy_does(width: int, layout: str, exported: Export) -> None:
+    """A constant column has next to no variance, so that a made-up row's sum is 10⁹ and its last bit an answer."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(200, width))).rename(columns="c{}".format).assign(c1=37.3)
+    y = (X["c0"] + rng.normal(size=200) > 0).to_numpy()
+    rows: Any = X if layout == "frame" else np.ascontiguousarray(X)
+    reader = exported(GaussianNB().fit(rows, y), rows)
+    assert is_lowered(reader)
+    assert reader.replay()["probabilities"] < 1e-9
+
+
 @pytest.mark.parametrize("model", [LinearDiscriminantAnalysis(), GaussianNB(), LinearSVC()], ids=repr)
 def test_classifiers_on_a_float32_frame(model: Any, diabetes: Any, exported: Export) -> None:
     X, y = diabetes

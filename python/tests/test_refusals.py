@@ -14,6 +14,7 @@ from sklearn.cluster import BisectingKMeans
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -99,6 +100,37 @@ def test_answers_that_depend_on_the_other_rows(tmp_path: Path) -> None:
     said = refusal(pipeline, IRIS, tmp_path)
     assert "all rows of a batch" in said
     assert 'method="sigmoid"' in said
+
+
+def text_in(where: str, bad: str) -> tuple[Any, pd.DataFrame]:
+    """A pipeline that has that text in some place, and its frame."""
+    text = pd.Series(["p", "q"] * 75, dtype=object)
+    labels = np.array([bad, "u"] * 75, dtype=object)
+    if where == "label":
+        return LogisticRegression(max_iter=500).fit(IRIS, labels), IRIS
+    if where == "one label of two":
+        both = np.column_stack([labels, np.array(["v", "w", "w"] * 50, dtype=object)])
+        return RandomForestClassifier(3).fit(IRIS, both), IRIS
+    if where == "column":
+        X = IRIS.rename(columns={IRIS.columns[0]: bad})
+        return LogisticRegression(max_iter=500).fit(X.to_numpy(), SPECIES), X
+    X = pd.DataFrame({"c": text.where(np.arange(150) > 9)})
+    if where == "category":
+        step: Any = OneHotEncoder(
+            categories=[np.array(["p", "q", bad], dtype=object)], handle_unknown="ignore"
+        )
+    else:
+        step = make_pipeline(SimpleImputer(strategy="constant", fill_value=bad), OneHotEncoder())
+    return make_pipeline(step, LogisticRegression()).fit(X, text == "p"), X
+
+
+@pytest.mark.parametrize("bad", ["\ud800x", "x\x00x"], ids=ascii)
+@pytest.mark.parametrize("where", ["label", "one label of two", "category", "filling", "column"])
+def test_text_that_no_graph_holds(where: str, bad: str, tmp_path: Path) -> None:
+    pipeline, X = text_in(where, bad)
+    for said in (refusal(pipeline, X, tmp_path), str(tenon.check(pipeline, X).refused[0])):
+        assert repr(bad) in said
+        assert "lone surrogate" in said
 
 
 def test_answers_that_are_drawn_at_random(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,10 @@ type Event struct {
 	// another version.
 	Body   []byte
 	Decode func(*tensor.Frame) error
+	// Row is one row of the request as JSON, nil where its form has none.
+	Row func(int) json.RawMessage
+	// Instead is what the stable version did in the place of a canary that failed.
+	Instead *Event
 }
 
 // events hands events to observers, off the path of requests.
@@ -64,7 +69,8 @@ func (l Lease) Watched() bool {
 		(r.Traffic.Canary != nil || r.Traffic.Shadow != 0 || r.Traffic.Capture != nil)
 }
 
-// Tell hands an event to the observers. It never blocks.
+// Tell hands an event to the observers. It never blocks, and the lease may be
+// released already.
 func (l Lease) Tell(e *Event) {
 	e.Model, e.Version, e.Role, e.Routes = l.Model, l.Number, l.Role, l.routes
 	select {

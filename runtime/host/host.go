@@ -44,7 +44,7 @@ func New(e engine.Engine, options Options) *Host {
 	}
 	h := &Host{engine: e, options: options}
 	h.slots.open(options.Runs, options.Queued)
-	h.trials.open(max(options.Runs/2, 1), options.Queued)
+	h.trials.open(options.Runs, options.Queued)
 	h.events.queue = make(chan *Event, queuedEvents)
 	h.routes.Store(&map[string]*Routes{})
 	return h
@@ -119,13 +119,16 @@ type Timing struct{ Queue, Run time.Duration }
 
 // Predict runs a decoded request and returns its logical outputs, which do not
 // share memory with the frame. It waits for one of the host's runs; a full
-// queue and a passed deadline are faults.
+// queue, a passed deadline and a row without an answer are faults.
 func (l Lease) Predict(ctx context.Context, frame *tensor.Frame) ([]tensor.Output, Timing, error) {
 	raw, timing, err := l.run(ctx, frame.Feeds())
 	if err != nil {
 		return nil, timing, stopped(err)
 	}
 	outs, err := l.Plan.Results(raw, frame.Rows)
+	if err == nil {
+		err = l.Plan.HoldFinite(outs, frame)
+	}
 	return outs, timing, err
 }
 

@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/divergence"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/onnx"
+	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/internal/transform"
 	"github.com/tenon-ml/tenon/runtime/engine"
 )
@@ -34,11 +36,26 @@ type Version struct {
 	Graph  *onnx.Model // what the walk of the model file told
 	Placed Placement
 
+	check   *divergence.Check
 	session engine.Session
 	parity  atomic.Pointer[string]
 	owners  atomic.Int64
 	slowest atomic.Int64 // nanoseconds of a run as the stable version
 }
+
+// Outputs describes the version's outputs, in their order.
+func (v *Version) Outputs() []divergence.Output {
+	var out []divergence.Output
+	for i := range v.Plan.Outputs {
+		o := &v.Plan.Outputs[i]
+		out = append(out, divergence.Output{Name: o.Name, Kind: string(o.Kind), Classes: o.Classes})
+	}
+	return out
+}
+
+// Invalid returns how many rows of its answer cannot be right: no number, none
+// of the classes, no probability.
+func (v *Version) Invalid(outs []tensor.Output, rows int) int { return v.check.Invalid(outs, rows) }
 
 // Judge sets the verdict that is shown with every answer. A later examination
 // may change it while the version serves.
@@ -78,6 +95,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 		return nil, err
 	}
 	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, Placed: placed, session: session}
+	v.check = divergence.NewCheck(v.Outputs())
 	v.owners.Store(1)
 	return v, nil
 }

@@ -41,7 +41,8 @@ func FindLibrary(s Search) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("ONNX Runtime %s was not found beside the server, in var/ or in a Python environment: "+
-		"run `make build`, or `scripts/fetch-onnxruntime`, or set runtime.library to %s", Release, fileName())
+		"run `make build`, or `scripts/fetch-onnxruntime`, or set TENON_RUNTIME_LIBRARY (runtime.library in the settings) "+
+		"to the path of %s", Release, fileName())
 }
 
 // patterns lists the places in order of preference. A library whose version is

@@ -79,7 +79,7 @@ func TestFindLibraryTakesNoOtherRelease(t *testing.T) {
 	if err == nil {
 		t.Fatalf("found %q", got)
 	}
-	for _, part := range []string{ort.Release, "make build", "scripts/fetch-onnxruntime", "runtime.library", library(ort.Release)} {
+	for _, part := range []string{ort.Release, "make build", "scripts/fetch-onnxruntime", "TENON_RUNTIME_LIBRARY", "runtime.library", library(ort.Release)} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not name %q", err, part)
 		}

@@ -100,7 +100,7 @@ func (p *process) socket() (net.Conn, error) {
 // await waits for the process's end. Its lanes are closed when the last run has
 // given its lane back: each sees the end of its socket.
 func (p *process) await() {
-	p.cause = child.HowItEnded(p.command.Wait(), p.said.String(), 0)
+	p.cause = child.HowItEnded(p.command.Wait(), p.said.String())
 	close(p.dead)
 	p.close(cap(p.lanes))
 }

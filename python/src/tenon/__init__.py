@@ -11,11 +11,14 @@ from tenon.bare import bundle
 from tenon.bundlefile import Bundle
 from tenon.checked import Check
 from tenon.client import Client
+from tenon.environment import version as _version
 from tenon.errors import DeployError, ExportError, Finding, ParityError, ServerError, TenonError, TenonWarning
 from tenon.exporting import export
 from tenon.lint import check
 from tenon.quantizer import Quantized, quantize
 from tenon.upload import Version, push
+
+__version__ = _version()
 
 __all__ = [
     "Bundle",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
+from onnx import helper
 
 from tenon.bundlefile import Bundle
 from tenon.callables import Function, look_at_rows_alone, made_rows
@@ -42,7 +43,9 @@ def bundle(
     output, a DataFrame in the form that `Client.predict` returns, or a function of rows of X that returns one of
     these. A function is also asked for rows that the kit makes: missing and unseen values, extremes, other
     Unicode, and at the thresholds of trees. Only outputs with a truth are served. Floating outputs are held to
-    rel 1e-4, abs 1e-5, probabilities to abs 1e-5, everything else must be equal. `name` is the file's stem unless
+    rel 1e-4, abs 1e-5, probabilities to abs 1e-5, everything else must be equal. Probabilities are what a ZipMap makes,
+    and, beside one label, a matrix whose rows sum to 1 and whose classes are known: from the graph's classifier, or
+    from the labels in `expected`. `name` is the file's stem unless
     given.
     """
     if not isinstance(model, str | os.PathLike):
@@ -76,6 +79,7 @@ def beside(
     placed = given if held is None else replace(given, rows=held)
     function = Function(expected, placed, lambda said: _truth(list(graph), said, classes))
     truth = function.for_all() if callable(expected) else _truth(list(graph), expected, classes)
+    classes = {**_likely(content, graph, truth), **classes}
     outputs = tuple(_output(o, truth[n], classes.get(n)) for n, o in graph.items() if n in truth)
 
     def typed(said: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
@@ -179,6 +183,48 @@ def _columns_by_output(
                 raise ExportError(f"expected has no column {name + '.' + lacking[0]!r}")
             found[name] = table.iloc[:, [columns.index(f"{name}.{k}") for k in keys]].to_numpy()
     return found or {names[0]: table.to_numpy()}
+
+
+def _likely(content: bytes, graph: Mapping[str, Any], truth: Mapping[str, Array]) -> dict[str, list[Any]]:
+    """The classes of the one matrix beside one label that the truth says to be probabilities; {} where there is none.
+
+    They are those that the graph's classifier lists, else the sorted labels of the truth, if there are as many as the
+    matrix is wide, and if the label is the likeliest of them in most rows: else their order is another.
+    """
+    labels = [n for n in truth if "label" in n and truth[n].ndim == 1 and not graph[n].type.count("float")]
+    matrices = [
+        n for n in truth if graph[n].type in ("tensor(float)", "tensor(double)") and _are_shares(truth[n])
+    ]
+    if len(labels) != 1 or len(matrices) != 1:
+        return {}
+    said, shares = truth[labels[0]], truth[matrices[0]]
+    for known in (*_classifiers(content), sorted(set(said.tolist()))):
+        if len(known) == shares.shape[1] == len(set(known)):
+            likeliest = np.array(known, dtype=object)[shares.argmax(axis=1)]
+            if 2 * (likeliest == said.astype(object)).sum() > len(said):
+                return {matrices[0]: list(known)}
+    return {}
+
+
+def _are_shares(values: Array) -> bool:
+    """Whether the rows of a matrix are shares that sum to 1."""
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind != "f":
+        return False
+    return bool(
+        ((values >= 0) & (values <= 1)).all() and np.allclose(values.sum(axis=1), 1, rtol=0, atol=1e-4)
+    )
+
+
+def _classifiers(content: bytes) -> list[list[Any]]:
+    """The classes that classifier nodes of a graph list."""
+    found = []
+    for node in onnx.load_from_string(content).graph.node:
+        for attribute in node.attribute:
+            if attribute.name.startswith("classlabels_"):
+                found.append(
+                    [v.decode() if isinstance(v, bytes) else v for v in helper.get_attribute_value(attribute)]
+                )
+    return found
 
 
 def _output(tensor: Any, truth: Array, classes: list[Any] | None) -> Output:

@@ -80,7 +80,10 @@ def open_bundle(path: Path) -> Bundle:
     elif path.is_file():
         manifest = _manifest_of_tar(path)
     else:
-        raise TenonError(f"{path} does not exist: pass the path of a bundle, which tenon.export returns")
+        looked = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise TenonError(
+            f"{path} does not exist{looked}: pass a bundle's path; tenon.export writes NAME.tenon and returns it"
+        )
     try:
         head = json.loads(manifest)
         name = str(head.get("name", ""))

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tenon.diagnose import Cause
 from tenon.errors import ROW_COLUMNS, ExportError, Finding
+from tenon.golden import Size
 
 SHOWN = 8
 """Differing rows that are shown; `.rows` has all."""
@@ -55,14 +56,16 @@ class Check:
     """Everything that `tenon.export` would say, found without writing a bundle.
 
     `findings` are what is refused and what is warned of, in order; `ok` is whether an export would be written.
-    `compared` counts rows, `distances` has the largest distance by output, and `rows` a line for each value that
-    differs, as `ExportError.rows`.
+    `compared` counts rows, each compared alone and with others, and `golden` what a server would compare of them.
+    `distances` has the largest distance by output, and `rows` a line for each value that differs, as
+    `ExportError.rows`.
     """
 
     steps: list[Step] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     compared: int = 0
+    golden: Size = field(default_factory=Size)
     distances: dict[str, float] = field(default_factory=dict)
     rows: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ROW_COLUMNS))
     causes: Sequence[Cause] = ()
@@ -94,7 +97,8 @@ class Check:
         if not self.ok:
             return f"An export would be refused, for {_count(len(self.refused), 'reason')}."
         found = _count(len(self.warnings), "warning")
-        return f"An export would be written: {self.compared} rows compared, none differs, {found}."
+        compared = f"{_count(self.compared, 'row')} compared, alone and in batches"
+        return f"An export would be written: {compared}, none differs, {found}. A server will compare {self.golden}."
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs, of JSON's own types; a distance that does not exist is null."""
@@ -106,6 +110,7 @@ class Check:
             "steps": [asdict(s) for s in self.steps],
             "columns": [asdict(c) for c in self.columns],
             "compared": self.compared,
+            "golden": asdict(self.golden),
             "distances": distances,
             "rows": rows,
             "causes": [asdict(c) for c in self.causes],
@@ -146,12 +151,12 @@ class Check:
         tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
             (
                 "Steps",
-                ("step", "kind", "", "why"),
+                ("step", "kind", "outcome", "why"),
                 [[s.where, s.kind, s.status, s.detail] for s in self.steps],
             ),
             (
                 "Columns",
-                ("column", "dtype", "", "in requests", "why"),
+                ("column", "dtype", "outcome", "in requests", "why"),
                 [[c.name, c.dtype, c.status, c.type, c.detail] for c in self.columns],
             ),
             (
@@ -166,7 +171,7 @@ class Check:
             ),
             (
                 "Findings",
-                ("", "where", "what is wrong", "what to do"),
+                ("level", "where", "what is wrong", "what to do"),
                 [[f.level, f.where, f.detail, f.remedy] for f in self.findings],
             ),
         ]

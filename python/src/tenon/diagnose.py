@@ -16,7 +16,7 @@ import numpy as np
 
 from tenon.compare import Sample, distances, run, scale_of, session
 from tenon.inputs import SENTINEL, Array, Rows
-from tenon.signature import Signature
+from tenon.signature import Output, Signature
 
 FAILING, RIGHT = 120, 120
 """Rows that hypotheses are tried on, spread over those that differ and those that do not."""
@@ -70,7 +70,10 @@ class Lab:
         tensors = [feed(s.frame) for s in samples]
         feeds = {n: np.concatenate([t[n] for t in tensors]) for n in tensors[0]}
         want = {o.name: np.concatenate([s.expected[o.name] for s in samples]) for o in outputs}
-        wrong = self._wrong(want, run(self._runner, outputs, feeds))
+        got = run(self._runner, outputs, feeds)
+        self.whole = feeds, want, got
+        """All rows: what is asked, and what the pipeline and the graph say."""
+        wrong = self._wrong(want, got)
         rows = np.concatenate(
             [_spread(np.flatnonzero(wrong), FAILING), _spread(np.flatnonzero(~wrong), RIGHT)]
         )
@@ -127,6 +130,53 @@ class Lab:
         left = _LEFT * np.where(np.isfinite(self._before), self._before, 0) if rough else 0
         close: Array = self._gap(got) <= left
         return close
+
+    def alike(self, got: Mapping[str, Array]) -> Array:
+        """By row, whether other answers are those that the graph gives to the row as it is."""
+        return ~self._wrong(self.got, got)
+
+    def alike_rows(self, said: Mapping[str, Array], some: Array, others: Array) -> Array:
+        """By pair of rows, whether both have one answer."""
+        return ~self._wrong({n: v[some] for n, v in said.items()}, {n: v[others] for n, v in said.items()})
+
+    def apart(self, output: Output) -> Array:
+        """By row, whether one output is beyond its tolerance."""
+        want, got = self.want[output.name], self.got[output.name]
+        differs = distances(output, want, got, self.scale(output))[1]
+        return np.asarray(differs.reshape(len(differs), -1).any(axis=1))
+
+    def scale(self, output: Output) -> float:
+        """The largest finite answer of the pipeline, that abs is a share of."""
+        return self._scales[output.name]
+
+    def scores(self, output: Output, said: Mapping[str, Array]) -> Array | None:
+        """An output [N, values] on the scale on which models add: probabilities in log-odds; None for no numbers."""
+        values = said[output.name]
+        if values.dtype.kind != "f":
+            return None
+        flat = values.reshape(len(values), -1).astype(np.float64)
+        if output.kind != "probabilities":
+            return flat
+        with np.errstate(all="ignore"):
+            logs = np.log(np.where(flat < 1e-7, np.nan, flat))
+        odds: Array = logs - logs.mean(axis=1, keepdims=True)
+        return odds
+
+    def residual(self, got: Mapping[str, Array]) -> Array:
+        """By row, how far answers are off, with its sign, in the score that was furthest off at first; NaN for none."""
+        parts = [
+            ((self.scores(o, said), self.scores(o, self.want)), self.scale(o))
+            for o in self.outputs
+            for said in (self.got, got)
+            if self.want[o.name].dtype.kind == "f" and said[o.name].shape == self.want[o.name].shape
+        ]
+        if not parts:
+            return np.full(len(self.wrong), np.nan)
+        off = [np.asarray((a - b) / scale) for (a, b), scale in parts if a is not None and b is not None]
+        first, now = np.concatenate(off[::2], axis=1), np.concatenate(off[1::2], axis=1)
+        at = np.nan_to_num(np.abs(first), nan=-1.0).argmax(axis=1)
+        worst: Array = now[np.arange(len(now)), at]
+        return worst
 
     def judged(
         self,
@@ -201,6 +251,11 @@ def causes(
         warnings.warn(f"the search for causes failed: {type(e).__name__}: {e}", RuntimeWarning, stacklevel=2)
         return []
     return sorted(found, key=lambda c: -c.explains / c.of)[:MOST]
+
+
+def by_accident(explains: int, share: float) -> bool:
+    """Whether so many rows may all be what a share of rows are anyway, at one in a million."""
+    return bool(explains * np.log(max(share, 0.01)) > np.log(1e-6))
 
 
 def quoted(names: Sequence[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ import pandas as pd
 
 from tenon import golden
 from tenon import samples as rows
+from tenon.bounds import Limits, Served, limits
 from tenon.compare import Sample, answers_apart
 from tenon.convert import convert
 from tenon.coverage import Reach
@@ -28,6 +30,10 @@ RANDOM_ROWS = 500
 """Rows that are predicted twice, to find what is random."""
 LISTED = 1000
 """Categories that are listed for information; a domain that refuses others is listed whole."""
+NAMED = 8
+"""Inputs that one remark names."""
+FAR = 1e80
+"""A range that ends farther out, where sums begin to overflow, is not worth a remark."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def draft(
         remarks.append(f"Requests may leave out what the pipeline never reads: {', '.join(unused)}.")
     converted = None
     try:
-        graph = lower(pipeline, inputs, outputs, names)
+        graph, inputs = _lowered(pipeline, inputs, outputs, names)
     except NotLowered as e:
         model, inputs, outputs = convert(pipeline, inputs, outputs, str(e), names)
         notes, converted = Notes(), str(e)
@@ -77,8 +83,13 @@ def draft(
     else:
         model, notes = graph.model(), graph.notes
         outputs = tuple(_tolerance(o, graph) for o in outputs)
+    served = Served(model, inputs, outputs, sample)
+    ranges = limits(truth, served, _finite(outputs, [sample.expected, training]), inputs, [frame, held])
+    remarks += _parted(inputs, ranges)
     extra, answered = rows.edge_samples(truth, inputs, held)
-    policies = tuple(_policy(n, i, frame, notes, answered) for n, i in enumerate(inputs))
+    policies = tuple(
+        _policy(n, i, frame, notes, answered, ranges.get(n, Limits())) for n, i in enumerate(inputs)
+    )
     allowed = [n for n, p in enumerate(policies) if p.missing]
     made = [
         *extra,
@@ -87,11 +98,51 @@ def draft(
     ]
     kept = [servable(s, inputs, policies, sample) for s in made if s is not None]
     everything = [sample, *(s for s in kept if s is not None)]
+    finite = _finite(outputs, [training, *(s.expected for s in everything)])
+    outputs = tuple(replace(o, finite=o.name in finite) for o in outputs)
+    ends = rows.range_sample(truth, inputs, held, _ends(policies))
+    ends = None if ends is None else servable(rows.with_numbers(ends, finite), inputs, policies, sample)
+    everything += [] if ends is None else [ends]
     signature = Signature(inputs, outputs, policies, unused=unused)
     reach = Reach(model, signature, frame, partial(feeds, inputs))
     more = reach.more(golden.select(everything, inputs, outputs), training)
     everything += [] if more is None else [more]
     return Draft(frame, model, signature, everything, training, remarks, converted)
+
+
+def _lowered(
+    pipeline: Any, inputs: tuple[Input, ...], outputs: Sequence[Output], names: Sequence[str]
+) -> tuple[Graph, tuple[Input, ...]]:
+    """The graph, and the inputs that it takes: integers as such where the pipeline computes with them as such."""
+    graph = lower(pipeline, inputs, outputs, names)
+    whole = graph.notes.whole
+    if all(inputs[n].elem == inputs[n].type for n in whole):
+        return graph, inputs
+    inputs = tuple(replace(i, elem=i.type) if n in whole else i for n, i in enumerate(inputs))
+    return lower(pipeline, inputs, outputs, names), inputs
+
+
+def _finite(outputs: Sequence[Output], answers: Sequence[Mapping[str, Array]]) -> list[str]:
+    """The outputs of numbers that are neither NaN nor infinite in any of the pipeline's answers."""
+    names = [o.name for o in outputs if o.kind != "label" and o.type.startswith("float")]
+    return [n for n in names if all(np.isfinite(a[n]).all() for a in answers)]
+
+
+def _ends(policies: Sequence[Policy]) -> list[tuple[int, Any]]:
+    """Ends of ranges with the input's number, spread over the inputs: no more than travel in a golden set."""
+    ends = [(n, e) for n, p in enumerate(policies) for e in (p.minimum, p.maximum) if e is not None]
+    spread = np.unique(np.linspace(0, len(ends) - 1, min(len(ends), golden.EDGE_ROWS)).astype(int))
+    return [ends[i] for i in spread]
+
+
+def _parted(inputs: Sequence[Input], ranges: Mapping[int, Limits]) -> list[str]:
+    """A sentence about the inputs whose range ends where the graph's answers do, and not the pipeline's."""
+    parted = [n for n, r in sorted(ranges.items()) if r.parted and min(map(abs, r.ends())) < FAR]
+    names = [f"`{inputs[n].name}`" for n in parted]
+    if not names:
+        return []
+    said = ", ".join(names[:NAMED]) + (" and others" if len(names) > NAMED else "")
+    return [f"Refused beyond their range, where the graph would answer otherwise than the pipeline: {said}."]
 
 
 def _outputs(pipeline: Any, frame: Frame, targets: Sequence[str] | None) -> tuple[Output, ...]:
@@ -109,8 +160,10 @@ def _tolerance(output: Output, graph: Graph) -> Output:
     return replace(output, tolerance=SINGLE if graph.notes.single or output.type == "float32" else LOWERED)
 
 
-def _policy(number: int, column: Input, frame: Frame, notes: Notes, answered: set[tuple[str, int]]) -> Policy:
-    """What a request may hold: missing and unseen values only where the pipeline answered for them."""
+def _policy(
+    number: int, column: Input, frame: Frame, notes: Notes, answered: set[tuple[str, int]], ends: Limits
+) -> Policy:
+    """What a request may hold: missing and unseen values and numbers only where the pipeline answered for them."""
     missing = ("missing", number) in answered
     known = notes.domains.get(number, [])
     refuses = any(refused for _, refused in known) or (column.is_text and ("unseen", number) not in answered)
@@ -120,11 +173,11 @@ def _policy(number: int, column: Input, frame: Frame, notes: Notes, answered: se
     if not lists and refuses:
         lists = [_texts(column, frame)]
     if not lists:
-        return Policy(missing)
+        return Policy(missing, minimum=ends.minimum, maximum=ends.maximum)
     domain = tuple(c for c in lists[0] if all(c in other for other in lists[1:]))
     if not refuses and len(domain) > LISTED:
-        return Policy(missing)
-    return Policy(missing, tuple(_typed(column, c) for c in domain), refuses)
+        return Policy(missing, minimum=ends.minimum, maximum=ends.maximum)
+    return Policy(missing, tuple(_typed(column, c) for c in domain), refuses, ends.minimum, ends.maximum)
 
 
 def _texts(column: Input, frame: Frame) -> tuple[Any, ...]:
@@ -147,15 +200,20 @@ def servable(
 ) -> Sample | None:
     """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""
     kept = rows.within_scale(sample, held)
-    if kept is None or isinstance(kept.frame, np.ndarray):
-        return kept
+    if kept is None:
+        return None
     good = np.ones(len(kept), dtype=bool)
     for column, policy in zip(inputs, policies, strict=True):
-        values = pd.Series(kept.frame[column.key])
-        if not policy.missing:
-            good &= values.notna().to_numpy()
-        if policy.refuse_unknown and policy.domain is not None:
-            good &= (values.isin(list(policy.domain)) | values.isna()).to_numpy()
+        values = kept.frame if isinstance(kept.frame, np.ndarray) else pd.Series(kept.frame[column.key])
+        if isinstance(values, pd.Series):
+            if not policy.missing:
+                good &= values.notna().to_numpy()
+            if policy.refuse_unknown and policy.domain is not None:
+                good &= (values.isin(list(policy.domain)) | values.isna()).to_numpy()
+        for end, beyond in ((policy.minimum, operator.lt), (policy.maximum, operator.gt)):
+            if end is not None:
+                outside = pd.DataFrame(beyond(values, end)).fillna(False).to_numpy(dtype=bool)
+                good &= ~outside.reshape(len(kept), -1).any(axis=1)
     return rows.choose(kept, np.flatnonzero(good))
 
 

@@ -31,7 +31,12 @@ PACKAGES = (
 
 def kit() -> str:
     """The kit's name and version, as manifests carry it."""
-    return f"tenon-kit {_version('tenon-kit') or 'unknown'}"
+    return f"tenon-kit {version()}"
+
+
+def version() -> str:
+    """The kit's version, as the installed distribution says it."""
+    return _version("tenon-kit") or "unknown"
 
 
 def environment() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,25 @@ def select(samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence
     return chosen
 
 
+@dataclass(frozen=True)
+class Size:
+    """Of a golden set: its rows, the answers that it holds to them alone and together, and the largest body."""
+
+    rows: int = 0
+    answers: int = 0
+    largest: int = 0
+
+    def __str__(self) -> str:
+        bodies = f"in bodies of up to {self.largest}" if self.largest > 1 else "again"
+        return f"{self.answers} answers to {self.rows} rows, sent alone and {bodies}"
+
+
+def size(samples: Sequence[Sample], inputs: Sequence[Input]) -> Size:
+    """The size of the golden set that is written of these samples."""
+    sizes = [len(body) for body in bodies(samples, inputs)]
+    return Size(sum(map(len, samples)), sum(sizes), max(sizes))
+
+
 def width(inputs: Sequence[Input]) -> int:
     """Values in one row."""
     return sum(i.width or 1 for i in inputs)
@@ -83,10 +103,11 @@ def _shares(sizes: Array, limit: int) -> Array:
     return shares
 
 
-def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence[Output]) -> int:
-    """Writes requests.jsonl.gz and answers.jsonl.gz line by line; returns the number of rows."""
+def write(
+    folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence[Output]
+) -> None:
+    """Writes requests.jsonl.gz and answers.jsonl.gz line by line."""
     folder.mkdir()
-    count = 0
     with _lines(folder / "requests.jsonl.gz") as requests, _lines(folder / "answers.jsonl.gz") as answers:
         for number, sample in enumerate(bodies(samples, inputs)):
             row_form, permuted = number % 2 == 0, number % 3 == 2
@@ -99,8 +120,6 @@ def write(folder: Path, samples: Sequence[Sample], inputs: Sequence[Input], outp
             name = f"g{number:05d}"
             requests.write((wire.dumps({"id": name, "why": sample.why, "body": body}) + "\n").encode())
             answers.write((wire.dumps({"id": name, **answer}) + "\n").encode())
-            count += len(sample)
-    return count
 
 
 def bodies(samples: Sequence[Sample], inputs: Sequence[Input]) -> Iterator[Sample]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import time
 from typing import Any
 
 import httpx
@@ -12,6 +14,18 @@ from tenon.errors import ParityError, ServerError, TenonError
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 _CONNECT_SECONDS = 10.0
 """A server that does not accept within ten seconds is not there; answers may take as long as they need."""
+
+
+_PAUSES = (0.1, 0.4)
+"""Before a change whose connection failed is sent again, in seconds: three times in all, as `tenon` does."""
+
+
+class _ConnectionError(ServerError):
+    """No answer came, so nobody knows what the server did."""
+
+
+_SERVER_LISTS = 20
+"""Findings that a server lists at most."""
 
 
 def client(server: str | None) -> httpx.Client:
@@ -28,14 +42,25 @@ def ask(http: httpx.Client, method: str, path: str, **options: Any) -> dict[str,
     try:
         response = http.request(method, path, **options)
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        raise ServerError(
+        raise _ConnectionError(
             f"no server answers at {http.base_url}: start one with 'tenon serve', or set TENON_URL"
         ) from None  # whose own words, three tracebacks long, say the same
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise ServerError(f"the connection to {http.base_url} broke: {e or type(e).__name__}") from e
+        raise _ConnectionError(f"the connection to {http.base_url} broke: {e or type(e).__name__}") from e
     if response.is_success:
         return _object(response)
     raise refusal(response)
+
+
+def change(http: httpx.Client, method: str, path: str, **options: Any) -> dict[str, Any]:
+    """A request that changes a model, and that is sent again where the connection fails: the server makes it once."""
+    headers = {"Idempotency-Key": secrets.token_hex(16)}
+    for pause in _PAUSES:
+        try:
+            return ask(http, method, path, headers=headers, **options)
+        except _ConnectionError:
+            time.sleep(pause)
+    return ask(http, method, path, headers=headers, **options)
 
 
 def refusal(response: httpx.Response) -> ServerError:
@@ -63,7 +88,9 @@ def _sentence(status: int, problem: dict[str, Any]) -> str:
     detail = str(problem.get("detail") or problem.get("title") or "")
     errors = [e for e in problem.get("errors") or [] if isinstance(e, dict)]
     listed = "; ".join(f"{e.get('path', '')}: {e.get('detail', '')}" for e in errors[:5])
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    # A server stops looking at its limit, so that nobody knows how many there are beyond it.
+    least = "at least " if len(errors) >= _SERVER_LISTS else ""
+    more = f"; and {least}{len(errors) - 5} more" if len(errors) > 5 else ""
     said = f"{head}: {detail}" if detail else head
     return f"{said} [{listed}{more}]" if listed else said
 

@@ -9,7 +9,24 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tenon.diagnose import CONVINCES, Cause, Feature, Lab, quoted
+from tenon.diagnose import CONVINCES, Cause, Feature, Lab, by_accident, quoted
+from tenon.hypotheses_answers import (
+    label_not_likeliest,
+    link_twice,
+    logistic,
+    of_second,
+    output_rounded,
+    softmax,
+    tree_lost,
+)
+from tenon.hypotheses_columns import (
+    category_lost,
+    column_affine,
+    columns_reordered,
+    imputed_otherwise,
+    input_ignored,
+    scaled_otherwise,
+)
 from tenon.inputs import SENTINEL, Array
 from tenon.samples import UNSEEN
 
@@ -183,11 +200,15 @@ def at_thresholds(lab: Lab) -> list[Cause]:
 HYPOTHESES: tuple[tuple[Hypothesis, ...], ...] = (
     (rows_mixed,),
     (labels_permuted, classes_permuted),
+    (label_not_likeliest,),
     (at_thresholds,),
+    (imputed_otherwise, category_lost),
     (missing_differs, category_differs),
-    (columns_swapped, categories_permuted),
-    (answers_changed,),
+    (columns_swapped, columns_reordered, categories_permuted),
+    (link_twice, output_rounded, answers_changed),
     (columns_scaled,),
+    (input_ignored, column_affine),
+    (scaled_otherwise, tree_lost),
 )
 """In groups; the first group with a cause ends the search, since later ones fit more by chance."""
 
@@ -204,16 +225,10 @@ def _one_to_one(got: Array, want: Array) -> dict[Any, Any]:
 def _links(got: Array) -> Iterator[tuple[str, str, Array]]:
     says = "The answers look like scores, not probabilities: with {} applied,"
     with np.errstate(all="ignore"):
-        raised = np.exp(got - got.max(axis=1, keepdims=True))
-        yield "link-missing", says.format("softmax"), raised / raised.sum(axis=1, keepdims=True)
-        logistic = 1 / (1 + np.exp(-got))
-        yield "link-missing", says.format("the logistic function"), logistic
+        yield "link-missing", says.format("softmax"), softmax(got)
+        yield "link-missing", says.format("the logistic function"), logistic(got)
         if got.shape[1] == 2:
-            yield (
-                "link-missing",
-                says.format("the logistic function"),
-                np.column_stack([1 - logistic[:, 1], logistic[:, 1]]),
-            )
+            yield "link-missing", says.format("the logistic function of the second class"), of_second(got)
 
 
 def _inverses(got: Array) -> Iterator[tuple[str, str, Array]]:
@@ -333,7 +348,7 @@ def _equal(a: Array, b: Array) -> bool:
 def _where(lab: Lab, code: str, says: str, columns: Sequence[str], inside: Array, ends: str) -> list[Cause]:
     """Nearly all that differ are in a place, most of what is there differs, and it is not everywhere."""
     explains, share = int((inside & lab.wrong).sum()), float(inside.mean())
-    by_chance = explains * np.log(max(share, 0.01)) > np.log(1e-6)
-    if explains < CONVINCES * lab.wrong.sum() or 2 * explains < inside.sum() or share > 0.7 or by_chance:
+    few = explains < CONVINCES * lab.wrong.sum() or 2 * explains < inside.sum()
+    if few or share > 0.7 or by_accident(explains, share):
         return []
     return [lab.cause(code, says, columns, explains, ends)]

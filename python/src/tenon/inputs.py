@@ -203,7 +203,8 @@ def _column_name_faults(X: pd.DataFrame, what: str) -> list[str]:
     unseen = [n for n in names if not _is_unicode(n) or _CONTROL.search(n) or len(n.encode()) > LONGEST_NAME]
     said = [f"{what} has two columns called {n!r}: rename one, since requests name columns" for n in twice]
     said += [
-        f"{what} has the column name {n[:64]!r}, with control characters or over {LONGEST_NAME} bytes: rename it"
+        f"{what} has the column name {n[:64]!r}, with control characters, lone surrogates or over "
+        f"{LONGEST_NAME} bytes: rename it"
         for n in unseen
     ]
     if "" in names:

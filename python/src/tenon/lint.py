@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from tenon import golden
 from tenon.checked import Check, Column, Step
 from tenon.compare import difference, differences
 from tenon.diagnose import causes
@@ -175,11 +177,16 @@ class _Linter:
     def compare(self, made: Draft, what: str) -> None:
         check = self.check
         check.compared = sum(map(len, made.samples))
+        inputs = made.signature.inputs
+        check.golden = golden.size(golden.select(made.samples, inputs, made.signature.outputs), inputs)
         feed, outputs = partial(feeds, made.signature.inputs), made.signature.outputs
         check.rows = differences(made.model, feed, outputs, made.samples, check.distances)
         if not check.rows.empty:
             check.causes = causes(made.model, feed, made.signature, made.samples)
-            check.findings.append(difference(check.rows, check.compared, what, check.causes))
+            found = difference(check.rows, check.compared, what, check.causes)
+            if made.converted is not None:
+                found = replace(found, detail=f"{made.converted}. Converted by skl2onnx, {found.detail}")
+            check.findings.append(found)
 
 
 def pipeline_findings(pipeline: Any, frame: Frame | None) -> list[Finding]:

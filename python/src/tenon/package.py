@@ -45,10 +45,11 @@ def package(
         _write_json(folder / "profile.json", profile(signature, frame, answers))
         _write_json(folder / "environment.json", environment())
         chosen = golden.select(samples, signature.inputs, signature.outputs)
-        count = golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
+        size = golden.size(chosen, signature.inputs)
+        golden.write(folder / "golden", chosen, signature.inputs, signature.outputs)
         reach = Reach(model, signature, frame, feed or partial(feeds, signature.inputs))
         _write_json(folder / "golden" / "coverage.json", reach.report(chosen))
-        card = _card(name, task, description, signature, [*notes, f"The golden set holds {count} rows."])
+        card = _card(name, task, description, signature, [*notes, f"The golden set holds {size}."])
         (folder / "README.md").write_text(card, encoding="utf-8")
         head = {
             "bundle": 1,
@@ -75,12 +76,13 @@ def _write_json(path: Path, content: Any) -> None:
 def _card(name: str, task: str, description: str, signature: Signature, notes: Sequence[str]) -> str:
     """A short model card for people."""
     lines = [f"# {name}", "", f"{task.capitalize()}: {description}.", "", *notes, ""]
-    lines += ["| input | type | missing | unknown |", "|---|---|---|---|"]
+    lines += ["| input | type | missing | unknown | range |", "|---|---|---|---|---|"]
     for column, policy in zip(signature.inputs, signature.policies, strict=True):
         unknown = "" if policy.domain is None else "refused" if policy.refuse_unknown else "accepted"
         shape = "" if column.width is None else f" × {column.width}"
         lines.append(
-            f"| `{column.name}` | {column.type}{shape} | {'allowed' if policy.missing else 'refused'} | {unknown} |"
+            f"| `{column.name}` | {column.type}{shape} | {'allowed' if policy.missing else 'refused'} | {unknown} "
+            f"| {policy.within()} |"
         )
     lines += [f"| `{name}` | never read | | |" for name in signature.unused]
     lines += ["", "| output | type | tolerance |", "|---|---|---|"]

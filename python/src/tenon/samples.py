@@ -11,7 +11,7 @@ import pandas as pd
 
 from tenon.compare import Sample
 from tenon.errors import ExportError, Finding
-from tenon.inputs import Array, Frame, Input, missing_value, take
+from tenon.inputs import EXACT, Array, Frame, Input, missing_value, take
 from tenon.truth import row_names
 
 Truth: TypeAlias = "Callable[[Frame], dict[str, Array]]"
@@ -19,6 +19,8 @@ Truth: TypeAlias = "Callable[[Frame], dict[str, Array]]"
 CHECKED_THRESHOLDS = 400
 """Thresholds, drawn over all trees, around which rows are made: three each."""
 UNSEEN = "\ue001 unseen"
+_TURNS = {32: (46341,), 64: (EXACT + 1, -EXACT - 1, 3037000500)}
+"""By bits, integers whose square wraps, and the first that no double holds."""
 _UNICODE = ("", " ", "Ünïcødé", "日本語", "e\u0301", "\U0001f427", 'quote"back\\slash', "\u2028")
 
 
@@ -93,6 +95,22 @@ def threshold_sample(
     return _sample(truth, "boundary", frame, names, answerable(truth, frame))
 
 
+def range_sample(
+    truth: Truth, inputs: Sequence[Input], base: Frame, ends: Sequence[tuple[int, Any]]
+) -> Sample | None:
+    """Rows with an input at the end of its range, in its first and last element."""
+    edits = []
+    for number, value in ends:
+        width = inputs[number].width
+        for element in [None] if width is None else sorted({0, width - 1}):
+            label = repr(inputs[number].name) if element is None else f"{inputs[number].name}[{element}]"
+            edits.append(Edit("range", number, element, value, f"{label} = {value!r}"))
+    if not edits:
+        return None
+    frame, names = apply_edits(inputs, fullest(base), edits)
+    return _sample(truth, "range", frame, names, answerable(truth, frame))
+
+
 def all_missing(truth: Truth, inputs: Sequence[Input], base: Frame, allowed: Iterable[int]) -> Sample | None:
     """One row with everything missing that may be."""
     columns = [i for i in allowed if inputs[i].width is None]
@@ -118,6 +136,15 @@ def within_scale(sample: Sample, held: Sample) -> Sample | None:
                 most = 1.0 if values.ndim == 2 and 0.1 < most <= 1 else most
                 kept &= ~(np.abs(values) > most).reshape(len(values), -1).any(axis=1)
     return choose(sample, np.flatnonzero(kept))
+
+
+def with_numbers(sample: Sample, names: Sequence[str]) -> Sample:
+    """The rows whose outputs of those names are neither NaN nor infinite; maybe none."""
+    good = [np.isfinite(sample.expected[n]).reshape(len(sample), -1).all(axis=1) for n in names]
+    kept = np.flatnonzero(np.all(good, axis=0)) if good else np.arange(len(sample))
+    return choose(sample, kept) or Sample(
+        sample.why, take(sample.frame, []), [], {k: v[[]] for k, v in sample.expected.items()}
+    )
 
 
 def choose(sample: Sample, rows: Array) -> Sample | None:
@@ -148,24 +175,42 @@ def apply_edits(inputs: Sequence[Input], base: Frame, edits: Sequence[Edit]) -> 
     """One row for each edit, on the hold-out rows in turn, each with its one cell changed."""
     rows = np.arange(len(edits)) % len(base)
     names = [f"{e.said} in row {n!r}" for e, n in zip(edits, row_names(take(base, rows)), strict=True)]
-    if isinstance(base, np.ndarray):
-        matrix = base[rows].copy()
-        for i, e in enumerate(edits):
-            matrix[i, e.element or 0] = e.value
-        return matrix, names
-    changed: dict[int, dict[int, Any]] = {}
+    cells: dict[tuple[int, int | None], dict[int, Any]] = {}
     for i, e in enumerate(edits):
-        changed.setdefault(e.input, {})[i] = e.value
-    frame = base.iloc[rows].reset_index(drop=True)
+        cells.setdefault((e.input, e.element), {})[i] = e.value
+    return put(inputs, take(base, rows), cells), names
+
+
+def put(
+    inputs: Sequence[Input], frame: Frame, cells: Mapping[tuple[int, int | None], Mapping[int, Any]]
+) -> Frame:
+    """The frame with some cells changed: by input and element of an array input, the new values by row."""
+    if isinstance(frame, np.ndarray):
+        matrix = frame.copy()
+        for (_, element), values in cells.items():
+            matrix[list(values), element or 0] = list(values.values())
+        return matrix
+    frame = frame.reset_index(drop=True)
     data = {c: frame[c] for c in frame.columns}
-    for n, cells in changed.items():
-        data[inputs[n].key] = _with(inputs[n], frame[inputs[n].key], cells)
-    return pd.DataFrame(data), names
+    for (n, _), values in cells.items():
+        data[inputs[n].key] = _with(inputs[n], frame[inputs[n].key], values)
+    return pd.DataFrame(data)
+
+
+def fullest(frame: Frame) -> Frame:
+    """One row, the first of those with the fewest gaps."""
+    some = take(frame, slice(0, 1000))
+    gaps = np.asarray(pd.isna(some)).sum(axis=1)
+    return take(some, [int(np.argmin(gaps))])
 
 
 def _with(column: Input, values: pd.Series, cells: Mapping[int, Any]) -> pd.Series:
     """The column with some cells changed and its dtype kept; an unseen category widens a category dtype."""
     dtype: Any = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        numbers = values.to_numpy(copy=True)
+        numbers[list(cells)] = list(cells.values())
+        return pd.Series(numbers, index=values.index)
     if isinstance(dtype, pd.CategoricalDtype):
         new = dict.fromkeys(v for v in cells.values() if isinstance(v, str) and v not in dtype.categories)
         values = values.cat.add_categories(list(new)) if new else values
@@ -192,11 +237,14 @@ def _edges(number: int, column: Input, base: Frame) -> list[Edit]:
 def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
     missing = [("missing", missing_value(column))] if column.absent else []
     if column.is_text:
-        known = [v for v in values if isinstance(v, str)][:1]
-        variants = [t for k in known for t in (k.upper(), k + " ", " " + k)]
+        known = [v for v in values if isinstance(v, str)]
+        variants = [t for k in known[:1] for t in (k.upper(), k + " ", " " + k)]
+        unseen = UNSEEN
+        while unseen in known:
+            unseen += "?"
         return [
             *missing,
-            ("unseen", UNSEEN),
+            ("unseen", unseen),
             *(("unicode", t) for t in dict.fromkeys((*_UNICODE, *variants))),
         ]
     if column.type == "bool":
@@ -205,7 +253,9 @@ def _edge_values(column: Input, values: Array) -> list[tuple[str, Any]]:
     ends = [("extreme", v) for v in (present.min(), present.max())] if len(present) else []
     if column.is_integer:
         low, high = _integer_range(column)
-        large = [("large", v) for v in dict.fromkeys((low, high))]
+        limits = np.iinfo(column.type)
+        points = (low, high, int(limits.min), int(limits.max), *_TURNS.get(limits.bits, ()))
+        large = [("large", v) for v in dict.fromkeys(points) if limits.min <= v <= limits.max]
         return [*missing, ("zero", 0), *large, *ends, *_between(present, low, high)]
     tiny = np.finfo(column.type).smallest_subnormal
     small = [("tiny", float(v)) for v in (tiny, -tiny, -1e-300)]

@@ -34,6 +34,8 @@ class Output:
     tolerance: dict[str, float] | None = None
     shape: tuple[int, ...] | None = None
     """None: one value a row. Otherwise the shape of a row's value."""
+    finite: bool = False
+    """Whether a server refuses a row for which the graph says NaN or an infinity."""
 
     def to_json(self) -> dict[str, Any]:
         """The member of signature.json."""
@@ -44,16 +46,29 @@ class Output:
             out["classes"] = list(self.classes)
         if self.tolerance is not None:
             out["tolerance"] = self.tolerance
+        if self.finite:
+            out["finite"] = True
         return out
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What a request may hold in one input: missing values, and categories unseen in training."""
+    """What a request may hold in one input: missing values, categories unseen in training, a range of numbers."""
 
     missing: bool = False
     domain: tuple[Any, ...] | None = None
     refuse_unknown: bool = False
+    minimum: Any = None
+    """The least number that is answered, in the input's type; None leaves the side open."""
+    maximum: Any = None
+
+    def within(self) -> str:
+        """The range in words; empty where there is none."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum} to {self.maximum}"
+        if self.minimum is not None:
+            return f"at least {self.minimum}"
+        return "" if self.maximum is None else f"at most {self.maximum}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,8 @@ class Signature:
         if policy.domain is not None:
             out["domain"] = list(policy.domain)
             out["unknown"] = "refuse" if policy.refuse_unknown else "accept"
+        ends = {"minimum": policy.minimum, "maximum": policy.maximum}
+        out |= {name: end for name, end in ends.items() if end is not None}
         out["feed"] = column.feed
         if column.name in self.columns:
             out["column"] = self.columns[column.name]

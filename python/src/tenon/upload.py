@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, T
 
 from tenon.bundlefile import Bundle, as_tar, open_bundle, path_of
 from tenon.errors import DeployError, ServerError, TenonError
-from tenon.http import ask, client, refused
+from tenon.http import ask, change, client, refused
 from tenon.names import bad_name, is_model_name
 from tenon.report import Report
 
@@ -99,7 +99,7 @@ def _deploy(http: httpx.Client, version: Version, force: bool) -> None:
     if force:
         wanted["force"] = True
     try:
-        ask(http, "POST", f"/v1/models/{version.model}/deployments", json=wanted)
+        change(http, "POST", f"/v1/models/{version.model}/deployments", json=wanted)
     except ServerError as e:
         raise DeployError(version, e) from None
 

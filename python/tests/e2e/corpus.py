@@ -240,6 +240,39 @@ def counts(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.poisson(np.eye(3)[y] @ rng.uniform(0.2, 4, (3, 12))).astype("float64"), y
 
 
+def sparse_numbers(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Numbers of which many are 0, so that trees turn about it, beside text."""
+    frame = people(rows, gaps=0)
+    frame["saved"] = np.where(frame["debt"] == 0, 0.0, frame["income"] / 100 - frame["debt"])
+    y = np.where(frame["saved"] == 0, frame["hours"] > 38, frame["saved"] < 0)
+    return frame[["saved", "hours", "city"]], y.astype(int)
+
+
+def sparse_gaps(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    X, y = sparse_numbers(rows)
+    rng = np.random.default_rng(6)
+    return X.assign(**{c: X[c].where(rng.random(rows) >= 0.2) for c in ("saved", "hours")}), y
+
+
+def constant_column(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    X, y = numbers(rows)
+    return X.assign(**{f"also_{c}": X[c] ** 2 for c in NUMBERS}, version=3.7), y
+
+
+def private_use(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Categories from Unicode's private area, of which the kit takes one for what is missing."""
+    X, y = yes_no(rows)
+    X["city"] = X["city"].map(
+        {"Köln": "\ue001", "Łódź": "\ue001\ue001", "東京": "\ue002nan", "São Paulo": "\ue001 unseen"}
+    )
+    return X, y
+
+
+def odd_labels(rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    X, y = numbers(rows)
+    return X, np.array(["", "\ue001", "\ue000"], dtype=object)[y]
+
+
 def pixels(rows: int) -> tuple[np.ndarray, np.ndarray]:
     X, y = load_digits(return_X_y=True)
     again = np.arange(rows) % len(X)
@@ -267,10 +300,17 @@ def scaled(last: Any) -> Any:
     return make_pipeline(StandardScaler(), last)
 
 
+def sparse(*steps: Any) -> Any:
+    """The default way of scikit-learn, whose one-hot columns make a sparse matrix of all."""
+    encode = ("text", OneHotEncoder(handle_unknown="ignore"), ["city"])
+    return make_pipeline(ColumnTransformer([encode], remainder="passthrough", sparse_threshold=1.0), *steps)
+
+
 def forest(**options: Any) -> RandomForestClassifier:
     return RandomForestClassifier(15, random_state=0, **options)
 
 
+ZEROS_FILLED = SimpleImputer(strategy="constant", fill_value=0)
 FOREST_OF_NUMBERS = RandomForestRegressor(15, random_state=0)
 
 case("logistic", yes_no, lambda: prepared(LogisticRegression(max_iter=500)))
@@ -289,6 +329,8 @@ case("linear-svc", numbers, lambda: scaled(LinearSVC()))
 case("lda", numbers, lambda: scaled(LinearDiscriminantAnalysis()))
 case("lda-of-two", numbers_two, lambda: scaled(LinearDiscriminantAnalysis()))
 case("gaussian-nb", numbers, lambda: scaled(GaussianNB()))
+case("gaussian-nb-of-a-constant", constant_column, lambda: GaussianNB())
+case("private-use", private_use, lambda: prepared(LogisticRegression(max_iter=500)))
 case("multinomial-nb", counts, lambda: MultinomialNB())
 case("svc", numbers, lambda: scaled(SVC(random_state=0)))
 case("svc-polynomial", numbers_two, lambda: scaled(SVC(kernel="poly", degree=2)))
@@ -454,6 +496,7 @@ case("single-precision", single, lambda: scaled(LogisticRegression(max_iter=500)
 case("single-precision-of-numbers", single_amount, lambda: scaled(Ridge()))
 case("single-precision-forest", single, lambda: make_pipeline(MinMaxScaler(), forest()))
 case("five-hundred-columns", wide, lambda: scaled(LogisticRegression()))
+case("odd-labels", odd_labels, lambda: scaled(LogisticRegression(max_iter=500)))
 case("odd-names", odd_names, lambda: make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=500)))
 case(
     "long-ids",
@@ -516,6 +559,9 @@ case("lightgbm", gaps, _lightgbm("LGBMClassifier"))
 case("lightgbm-of-three", numbers, _lightgbm("LGBMClassifier"))
 case("lightgbm-of-numbers", gaps_amount, _lightgbm("LGBMRegressor"))
 case("lightgbm-of-categories", categories, _lightgbm("LGBMClassifier"))
+case("xgboost-of-sparse-zeros", sparse_gaps, lambda: sparse(ZEROS_FILLED, _xgboost("XGBClassifier")()))
+case("xgboost-of-scaled-sparse", sparse_numbers, lambda: sparse(MaxAbsScaler(), _xgboost("XGBClassifier")()))
+case("lightgbm-of-sparse", sparse_numbers, lambda: sparse(_lightgbm("LGBMClassifier")()))
 case("catboost", gaps, _catboost("CatBoostClassifier"))
 case("catboost-of-three", numbers, _catboost("CatBoostClassifier"))
 case("catboost-of-numbers", gaps_amount, _catboost("CatBoostRegressor"))

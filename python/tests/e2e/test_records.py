@@ -73,3 +73,20 @@ def test_they_are_shown(deployed: Served) -> None:
     assert set(example["instances"][0]) == {"area", "town"}
     shown = [line.split() for line in command("show", "records", server=deployed).stdout.splitlines()]
     assert ["when", "-", "unused"] in [line[:3] for line in shown]
+
+
+def test_check_and_report_count_the_same(deployed: Served) -> None:
+    check = tenon.check(MODEL, X[:150], HOLD)
+    report = deployed.get("/v1/models/records/versions/1/report")
+    size = check.golden
+    assert 0 < size.rows < size.answers
+    assert (report["coverage"]["rows"], report["rows"]) == (size.rows, size.answers)
+    assert report["summary"] == (
+        f"All {size.answers} rows are what the pipeline answered. These are {size.rows} different rows, sent alone and "
+        f"in bodies of up to {size.largest}."
+    )
+    assert (
+        f"{size.answers} answers to {size.rows} rows, sent alone and in bodies of up to {size.largest}."
+        in check.summary()
+    )
+    assert check.to_json()["golden"] == {"rows": size.rows, "answers": size.answers, "largest": size.largest}

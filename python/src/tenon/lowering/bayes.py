@@ -115,16 +115,15 @@ def _wide(g: Graph, kind: str, value: Value, operand: Array) -> Value:
 
 
 def _total(g: Graph, block: Block) -> Value:
-    """The sum over the row; in float32, where the order is seen in the answer, in numpy's order.
+    """The sum over the row in numpy's order: a column that hardly varies makes it so large that its last bit is seen.
 
     numpy adds column by column what lies in memory so, as a DataFrame of one type does, and in eights what lies
     row by row, as an array does.
     """
     width = len(block.columns)
-    if block.value.elem != "float32":
-        return _row_sum(g, block.value)
-    if all(c.origin is not None and c.origin.element is None for c in block.columns):
-        return _chain(g, [g.columns(block.value, [j]) for j in range(width)])
+    if width > 1 and all(c.origin is not None and c.origin.element is None for c in block.columns):
+        running = g.op("CumSum", block.value, g.constant(1, "int64"))
+        return g.columns(running, [width - 1])
     return _in_eights(g, block.value, 0, width)
 
 

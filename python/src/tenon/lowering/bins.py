@@ -48,7 +48,9 @@ def bins(fitted: KBinsDiscretizer, columns: Columns, g: Graph) -> Columns:
     number = search(g, g.cast(block.value, elem), edges)
     if fitted.encode == "ordinal":
         return Columns((Block(g.cast(number, elem), tuple(Column(np.dtype(elem)) for _ in edges)),))
-    return Columns(_one_hot(g, number, fitted.n_bins_, elem), sparse=fitted.encode == "onehot")
+    return Columns(
+        _one_hot(g, number, fitted.n_bins_, elem), sparse="csr" if fitted.encode == "onehot" else ""
+    )
 
 
 def _one_hot(g: Graph, number: Value, counts: Array, elem: str) -> tuple[Block, ...]:

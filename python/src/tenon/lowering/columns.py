@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tenon.errors import NotLowered
+from tenon.errors import ExportError, NotLowered
 from tenon.lowering.graph import Graph, Value
 
 
@@ -54,6 +54,20 @@ class Block:
 
     value: Value
     columns: tuple[Column, ...]
+    entries: Value | None = None
+    """The tensor whose zeros a sparse matrix leaves out, where that is not `value`.
+
+    A step that writes over what is stored may leave zeros that are stored, and XGBoost does not take for missing.
+    """
+
+    @property
+    def stored(self) -> Value:
+        """The tensor whose zeros a sparse matrix leaves out."""
+        return self.value if self.entries is None else self.entries
+
+
+Layout: TypeAlias = Literal["", "csr", "csc"]
+"""How scikit-learn holds columns: as an array or frame, or as a sparse matrix by row or by column."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +76,8 @@ class Columns:
 
     blocks: tuple[Block, ...]
     names: tuple[str, ...] | None = None
-    sparse: bool = False
-    """Whether scikit-learn holds them as a sparse matrix, on which some steps take other operations."""
+    sparse: Layout = ""
+    """How scikit-learn holds them; on a sparse matrix some steps take other operations."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -89,7 +103,7 @@ class Columns:
             if index < len(block.columns):
                 if len(block.columns) == 1:
                     return block
-                return Block(g.columns(block.value, [index]), (block.columns[index],))
+                return _part(g, block, [index])
             index -= len(block.columns)
         raise NotLowered(f"a step asks for column {index} behind the last")
 
@@ -117,7 +131,8 @@ class Columns:
 
         def cast(block: Block) -> Block:
             value = g.cast(block.value, dtype.name) if dtype.kind == "f" else block.value
-            return Block(value, tuple(replace(c, dtype=dtype, nullable=None) for c in block.columns))
+            columns = tuple(replace(c, dtype=dtype, nullable=None) for c in block.columns)
+            return Block(value, columns, block.entries)
 
         return replace(self, blocks=tuple(b if b.value.elem == "string" else cast(b) for b in self.blocks))
 
@@ -127,11 +142,13 @@ class Columns:
         `check_array` promotes the dtypes of a frame by numpy's rules; what is not float32 then becomes double.
         """
         columns = tuple(c for b in self.blocks for c in b.columns)
-        if any(b.value.elem == "string" for b in self.blocks):
-            raise NotLowered("a step that computes gets a text column")
+        self._refuse_text("a step that computes")
         elem = "float32" if self.dtype == np.float32 else "float64"
         value = g.concat([g.cast(b.value, elem) for b in self.blocks])
-        return Block(value, tuple(replace(c, dtype=np.dtype(elem), nullable=None) for c in columns))
+        entries = None
+        if any(b.entries is not None for b in self.blocks):
+            entries = g.concat([g.cast(b.stored, elem) for b in self.blocks])
+        return Block(value, tuple(replace(c, dtype=np.dtype(elem), nullable=None) for c in columns), entries)
 
     def rounded(self, g: Graph) -> Block:
         """All columns cast to float32 and back to double: what trees compare with their thresholds."""
@@ -140,22 +157,34 @@ class Columns:
         return Block(g.cast(value, "float64"), tuple(c for b in block.blocks for c in b.columns))
 
     def _numbers(self) -> tuple[Block, ...]:
-        if any(b.value.elem == "string" for b in self.blocks):
-            raise NotLowered("a tree gets a text column")
+        self._refuse_text("a tree")
         return self.blocks
+
+    def _refuse_text(self, what: str) -> None:
+        """ExportError for text where numbers are needed, which scikit-learn parses and no graph does alike."""
+        is_text = [b.value.elem == "string" for b in self.blocks for _ in b.columns]
+        if any(is_text):
+            named = [f"{n!r}" for n, text in zip(self.names or (), is_text, strict=False) if text]
+            called = f"the text column {' and '.join(named[:3])}" if named else "a text column"
+            raise ExportError(
+                f"{what} gets {called}: make it numbers before the pipeline, with .astype(float), or encode it in "
+                "front of that step, and fit again"
+            )
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """Columns side by side, each with its own dtype, as in a DataFrame."""
     blocks = tuple(block for part in parts for block in part.blocks)
-    return Columns(blocks, sparse=any(p.sparse for p in parts))
+    return Columns(blocks, sparse=next((p.sparse for p in parts if p.sparse), ""))
 
 
-def hstack(parts: Sequence[Columns], g: Graph, sparse: bool = False) -> Columns:
+def hstack(parts: Sequence[Columns], g: Graph, sparse: Layout = "") -> Columns:
     """Columns side by side in one dtype, as numpy.hstack and scipy.sparse.hstack make them."""
     dtypes = [p.dtype if sparse else p.stacked for p in parts if p.width]
     if sparse:
         dtypes = [np.dtype(np.float64) if d.kind == "O" else d for d in dtypes]
+    else:
+        parts = [replace(p, blocks=tuple(replace(b, entries=None) for b in p.blocks)) for p in parts]
     whole = replace(joined(parts), sparse=sparse)
     return whole.of(np.result_type(*dtypes), g) if dtypes else whole
 
@@ -170,4 +199,5 @@ def _part(g: Graph, block: Block, indices: list[int]) -> Block:
     columns = tuple(block.columns[i] for i in indices)
     if indices == list(range(len(block.columns))):
         return block
-    return Block(g.columns(block.value, indices), columns)
+    entries = None if block.entries is None else g.columns(block.entries, indices)
+    return Block(g.columns(block.value, indices), columns, entries)

@@ -43,7 +43,9 @@ def column_transformer(fitted: ColumnTransformer, columns: Columns, g: Graph) ->
         part = columns.select(g, indices)
         part = part if isinstance(step, str) else transform(step, part, g)
         parts.append(_weighted(part, (fitted.transformer_weights or {}).get(name), g))
-    return joined(parts) if frames(fitted) else hstack(parts, g, sparse=bool(fitted.sparse_output_))
+    return (
+        joined(parts) if frames(fitted) else hstack(parts, g, sparse="csr" if fitted.sparse_output_ else "")
+    )
 
 
 @lowers(FeatureUnion)
@@ -55,7 +57,8 @@ def feature_union(fitted: FeatureUnion, columns: Columns, g: Graph) -> Columns:
             continue
         part = columns if isinstance(step, str) else transform(step, columns, g)
         parts.append(_weighted(part, (fitted.transformer_weights or {}).get(name), g))
-    return joined(parts) if frames(fitted) else hstack(parts, g, sparse=any(p.sparse for p in parts))
+    sparse = any(p.sparse for p in parts)
+    return joined(parts) if frames(fitted) else hstack(parts, g, sparse="csr" if sparse else "")
 
 
 def _weighted(part: Columns, weight: Any, g: Graph) -> Columns:
@@ -71,7 +74,7 @@ def _weighted(part: Columns, weight: Any, g: Graph) -> Columns:
             c.undone_by(lambda y, w=float(weight): y / w if w else y)  # type: ignore[misc]
             for c in numbers.columns
         )
-        blocks.append(Block(value, columns))
+        blocks.append(Block(value, columns, numbers.stored if part.sparse else None))
     return replace(part, blocks=tuple(blocks))
 
 

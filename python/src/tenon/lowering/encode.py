@@ -26,7 +26,7 @@ from tenon.lowering.rules import lowers
 def one_hot(fitted: OneHotEncoder, columns: Columns, g: Graph) -> Columns:
     """A row of zeros and ones for each column's category."""
     encoded = _encode(fitted, columns, g, [int(n) for n in fitted._n_features_outs])
-    return replace(encoded, sparse=bool(fitted.sparse_output))
+    return replace(encoded, sparse="csr" if fitted.sparse_output else "")
 
 
 @lowers(OrdinalEncoder)
@@ -120,36 +120,38 @@ def _lookup(block: Block, categories: Array, table: Array, dtype: Any, g: Graph)
         raise NotLowered("an encoder gets unsigned integers beyond 2^53: use text for identifiers")
     if value.elem in ("float32", "bool"):
         value = g.cast(value, "float64")
-    keys = _keys(categories, value, block.columns[0])
+    keys, places = _keys(categories, value, block.columns[0])
     index = g.op(
         "LabelEncoder",
         value,
         elem="int64",
         domain=ML,
         keys_tensor=tensor_proto("keys", keys, value.elem),
-        values_tensor=tensor_proto("values", np.arange(len(keys)), "int64"),
-        default_tensor=tensor_proto("unknown", np.array([len(keys)]), "int64"),
+        values_tensor=tensor_proto("values", places, "int64"),
+        default_tensor=tensor_proto("unknown", np.array([len(categories)]), "int64"),
     )
     elem = "float32" if np.dtype(dtype) == np.float32 else "float64"
     rows = g.op("Gather", g.constant(table, elem), g.flat(index), axis=0)
     return Block(rows, tuple(Column(np.dtype(dtype)) for _ in range(table.shape[1])))
 
 
-def _keys(categories: Array, value: Value, column: Column) -> Array:
+def _keys(categories: Array, value: Value, column: Column) -> tuple[Array, Array]:
+    """How the categories arrive, and the place of each among all; a gap that the column never has is left out."""
     if value.elem != "string":
         if any(c is None or isinstance(c, str) for c in categories):
             raise NotLowered("an encoder fitted on text gets numbers")
         # Numbers and flags beside text are objects to scikit-learn, and numbers here.
-        return np.asarray(categories.tolist(), dtype=value.elem)
-    return np.array([_text_key(c, column) for c in categories], dtype=object)
+        return np.asarray(categories.tolist(), dtype=value.elem), np.arange(len(categories))
+    keys = [_text_key(c, column) for c in categories]
+    places = [i for i, key in enumerate(keys) if key is not None]
+    return np.array([keys[i] for i in places], dtype=object), np.array(places)
 
 
-def _text_key(category: Any, column: Column) -> str:
+def _text_key(category: Any, column: Column) -> str | None:
     if isinstance(category, str):
         return category
     gap = "none" if category is None else "na" if category is pd.NA else "nan"
-    # A gap of another kind than the column's never arrives; any other private-use text stands for it.
-    return SENTINEL if gap == column.absent else "\ue002" + gap
+    return SENTINEL if gap == column.absent else None
 
 
 def _novel(categories: Array) -> Any:

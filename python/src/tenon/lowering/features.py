@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, combinations_with_replacement
 from typing import Any
 
@@ -45,7 +47,8 @@ from tenon.lowering.rules import lowers
 )
 def selection(fitted: Any, columns: Columns, g: Graph) -> Columns:
     """Some columns as they are; of a DataFrame numpy makes an array of one dtype first."""
-    return (columns if frames(fitted) else columns.array(g)).select(g, fitted.get_support(indices=True))
+    chosen = (columns if frames(fitted) else columns.array(g)).select(g, fitted.get_support(indices=True))
+    return replace(chosen, sparse="csr" if columns.sparse else "")
 
 
 def frames(fitted: Any) -> bool:
@@ -72,12 +75,23 @@ def polynomial(fitted: PolynomialFeatures, columns: Columns, g: Graph) -> Column
         terms = list(choose(range(width), degree))
         if not terms:
             break
-        rest = g.columns(before.value, [place[t[1:]] for t in terms])
-        first = g.columns(block.value, [t[0] for t in terms])
-        before = Block(g.op("Mul", rest, first), tuple(block.columns[0].opaque() for _ in terms))
+        others, firsts = [place[t[1:]] for t in terms], [t[0] for t in terms]
+        rest, first = g.columns(before.value, others), g.columns(block.value, firsts)
+        entries = None
+        if columns.sparse and most <= 3:
+            # A product is stored where both factors are, also if it comes to zero; above, scipy leaves that out.
+            entries = g.op("Or", _absent(before, others, g), _absent(block, firsts, g))
+            entries = g.cast(g.op("Not", entries), block.value.elem)
+        before = Block(g.op("Mul", rest, first), tuple(block.columns[0].opaque() for _ in terms), entries)
         if degree >= least:
             parts.append(before)
     return Columns(tuple(parts), sparse=columns.sparse)
+
+
+def _absent(block: Block, indices: Sequence[int], g: Graph) -> Value:
+    """Where a sparse matrix has nothing in those columns."""
+    stored = g.columns(block.stored, indices)
+    return g.op("Equal", stored, g.constant(0, stored.elem), elem="bool")
 
 
 @lowers(Normalizer)
@@ -96,8 +110,9 @@ def normalizer(fitted: Normalizer, columns: Columns, g: Graph) -> Columns:
     none = g.op("Less", norm, g.constant(least, value.elem), elem="bool")
     value = g.op("Div", value, g.where(none, g.constant(1, value.elem), norm))
     g.notes.single |= value.elem == "float32"
-    out = Block(value, tuple(c.opaque() for c in block.columns))
-    return Columns((out,), sparse=columns.sparse)
+    columns_out = tuple(c.opaque() for c in block.columns)
+    out = Block(value, columns_out, block.stored if columns.sparse else None)
+    return Columns((out,), sparse="csr" if columns.sparse else "")
 
 
 @lowers(PCA, IncrementalPCA)

@@ -106,8 +106,10 @@ def call(func: Any, columns: Columns, g: Graph) -> Columns:
     if function is None:
         raise ExportError(_refusal(func))
     blocks = [p for b in columns.blocks for p in _alike(b, g)]
-    applied = tuple(_applied(function, func.__name__, block, g) for block in blocks)
-    return Columns(applied, columns.names, columns.sparse)
+    applied = [_applied(function, func.__name__, block, g) for block in blocks]
+    if columns.sparse:
+        applied = [replace(a, entries=b.stored) for a, b in zip(applied, blocks, strict=True)]
+    return Columns(tuple(applied), columns.names, columns.sparse)
 
 
 @lowers(FunctionTransformer)
@@ -132,7 +134,7 @@ def _alike(block: Block, g: Graph) -> list[Block]:
     """The block, cut where it holds columns of several dtypes."""
     if len({c.dtype for c in block.columns}) <= 1:
         return [block]
-    return [Block(g.columns(block.value, [j]), (c,)) for j, c in enumerate(block.columns)]
+    return [Columns((block,)).one(g, j) for j in range(len(block.columns))]
 
 
 def _applied(function: Function, name: str, block: Block, g: Graph) -> Block:
@@ -141,6 +143,8 @@ def _applied(function: Function, name: str, block: Block, g: Graph) -> Block:
         raise NotLowered(f"{name} gets a column of objects")
     whole = nullable or dtype
     if function.keeps_integers and whole.kind in "iu":
+        if whole.itemsize == 8 and nullable is None:
+            g.notes.whole.update(c.origin.input for c in block.columns if c.origin is not None)
         value = _wrapped(function, block.value, whole, g)
     else:
         floating = _floating(name, whole)

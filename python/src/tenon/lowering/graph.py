@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tenon.errors import ExportError
 from tenon.inputs import Array
 
 OPSET, ML_OPSET, IR = 20, 5, 10
@@ -51,6 +52,8 @@ class Notes:
     """By input: the categories that an encoder knows, and whether it refuses others."""
     thresholds: list[tuple[int, int | None, float]] = field(default_factory=list)
     """Input, element of an array input, and the raw value at which some tree turns."""
+    whole: set[int] = field(default_factory=set)
+    """Inputs whose integers of 64 bits are computed with as such, so that no double may carry them."""
     single: bool = False
     """Whether some sum is taken in float32, as scikit-learn does for float32 frames, or is as ill-conditioned."""
 
@@ -205,11 +208,23 @@ def _unshaped(value: Value) -> onnx.ValueInfoProto:
 
 
 def tensor_proto(name: str, values: Array, elem: str) -> onnx.TensorProto:
-    """numpy values as an ONNX tensor; strings are UTF-8."""
+    """numpy values as an ONNX tensor; strings are UTF-8, and ExportError says which cannot be."""
     if elem == "string":
-        data: Any = [str(v).encode() for v in values.ravel()]
+        data: Any = [_utf8(str(v)) for v in values.ravel()]
         return helper.make_tensor(name, TensorProto.STRING, values.shape, data)
     return numpy_helper.from_array(np.ascontiguousarray(values, dtype=elem).reshape(values.shape), name)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        if "\x00" not in text:
+            return text.encode()
+    except UnicodeEncodeError:
+        pass
+    raise ExportError(
+        f"the pipeline has {text!r} among its classes, categories or fillings, with U+0000 or a lone surrogate, "
+        "which graphs and requests cannot carry: replace it in the data and fit again"
+    )
 
 
 def promoted(elem: str, dtype: np.dtype[Any]) -> str:

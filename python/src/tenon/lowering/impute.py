@@ -31,14 +31,15 @@ def simple_imputer(fitted: SimpleImputer, columns: Columns, g: Graph) -> Columns
     parts = [filled(fitted, columns, g, [int(j) for j in kept])]
     if fitted.add_indicator:
         parts += [_flag(fitted.missing_values, columns, g, int(j)) for j in fitted.indicator_.features_]
-    return hstack(parts, g, sparse=columns.sparse)
+    return hstack(parts, g, sparse="csc" if columns.sparse else "")
 
 
 @lowers(MissingIndicator)
 def missing_indicator(fitted: MissingIndicator, columns: Columns, g: Graph) -> Columns:
     """A boolean for each column, or for each that had gaps at fit."""
     flags = joined([_flag(fitted.missing_values, columns, g, int(j)) for j in fitted.features_])
-    return replace(flags, sparse=columns.sparse if fitted.sparse == "auto" else bool(fitted.sparse))
+    sparse = bool(columns.sparse if fitted.sparse == "auto" else fitted.sparse)
+    return replace(flags, sparse="csc" if sparse else "")
 
 
 def _fill_numbers(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[int]) -> Columns:
@@ -55,7 +56,7 @@ def _fill_numbers(fitted: SimpleImputer, columns: Columns, g: Graph, kept: list[
         value = g.where(
             _gone(fitted.missing_values, part.value, g), g.constant(values, part.value.elem), part.value
         )
-        out.append(Block(value, part.columns))
+        out.append(Block(value, part.columns, part.stored if columns.sparse else None))
     return Columns(tuple(out))
 
 

@@ -21,7 +21,7 @@ CATEGORICAL, DEFAULT_LEFT = 1, 2
 NOTHING, ZERO, NAN = 0, 1, 2
 """What is missing: nothing, so NaN counts as 0; zeros and NaN; NaN."""
 ALMOST_ZERO = float(np.float32(1e-35))
-"""Up to this magnitude a number is 0 wherever it is read."""
+"""Up to this magnitude a number is 0 where it is read from anything but a CSR matrix."""
 IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 LOG = ("poisson", "gamma", "tweedie")
 
@@ -42,7 +42,7 @@ class Model:
     categories: list[tuple[str, ...]]
     """Of each text column, in the order of their codes: pandas' categories of the training frame."""
     zeros: dict[int, float]
-    """What a zero is, NaN or 0, for features where that decides."""
+    """What a number up to ALMOST_ZERO is, NaN or 0, for features where that decides."""
 
 
 @lowers("lightgbm.sklearn.LGBMClassifier")
@@ -169,7 +169,7 @@ def _raw(model: Model, columns: Columns, g: Graph) -> Value:
             "fit it again on the frame as it is now"
         )
     categories = dict(zip(text, model.categories, strict=True))
-    reading = Reading("float64", "float64", categories, gone=_zeros_as(model.zeros))
+    reading = Reading("float64", "float64", categories, gone=_zeros_as(_zeros_read(model, columns)))
     total = forest(model.trees, model.targets, _as_read(columns, g), reading, g)
     return g.arith("Div", total, model.rounds) if model.averages else total
 
@@ -183,6 +183,16 @@ def _as_read(columns: Columns, g: Graph) -> Columns:
         array = origin is not None and origin.element is not None
         blocks.append(Block(g.cast(block.value, "float32"), block.columns) if whole and array else block)
     return Columns(tuple(blocks), columns.names)
+
+
+def _zeros_read(model: Model, columns: Columns) -> dict[int, float]:
+    """What small numbers are to LightGBM, which reads the cells of a CSR matrix, unlike others, as they are.
+
+    (RowFunctionFromCSR beside RowPairFunctionFromDenseMatrix and CSC, in its c_api.cpp.)
+    """
+    if columns.sparse != "csr":
+        return model.zeros
+    return {f: zero for f, zero in model.zeros.items() if np.isnan(zero)}
 
 
 def _zeros_as(zeros: dict[int, float]) -> Gone:

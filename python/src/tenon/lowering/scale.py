@@ -21,7 +21,7 @@ from tenon.lowering.rules import lowers
 def standard(fitted: StandardScaler, columns: Columns, g: Graph) -> Columns:
     """(x - mean) / scale; mean and scale are rounded to the frame's own type first."""
     if columns.sparse:
-        return _sparse(columns, g, fitted.scale_)
+        return replace(_sparse(columns, g, fitted.scale_), sparse="csr")
     block = columns.numeric(g)
     value = block.value
     if fitted.with_mean:
@@ -80,7 +80,8 @@ def _sparse(columns: Columns, g: Graph, scale: Array | None, clip: bool = False)
     block = columns.numeric(g)
     value = in_place(g, "Mul", block.value, 1.0 / scale)
     value = _clip(g, value, -1.0, 1.0) if clip else value
-    return replace(_affine(block, value, 0.0, scale), sparse=True)
+    (scaled,) = _affine(block, value, 0.0, scale).blocks
+    return Columns((replace(scaled, entries=block.stored),), sparse=columns.sparse)
 
 
 def in_place(g: Graph, kind: str, value: Value, operand: Array) -> Value:

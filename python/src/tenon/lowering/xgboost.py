@@ -185,13 +185,14 @@ def _margin(fitted: Any, model: Model, columns: Columns, g: Graph) -> Value:
 
 
 def _present(columns: Columns, g: Graph) -> Columns:
-    """NaN for what a sparse matrix leaves out, its zeros: XGBoost takes them for missing."""
+    """NaN for what a sparse matrix leaves out; a zero that it stores is a zero to XGBoost."""
     if not columns.sparse:
         return columns
     blocks = []
     for block in columns.blocks:
         value = block.value if block.value.elem == "float32" else g.cast(block.value, "float64")
-        blocks.append(Block(_without(0.0, value, g), block.columns))
+        absent = g.op("Equal", block.stored, g.constant(0, block.stored.elem), elem="bool")
+        blocks.append(Block(g.where(absent, g.constant(np.nan, value.elem), value), block.columns))
     return Columns(tuple(blocks), columns.names)
 
 
