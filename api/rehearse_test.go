@@ -223,6 +223,13 @@ func TestRehearseCaptured(t *testing.T) {
 	if n := r.captures("iris").Requests; n != 20 {
 		t.Errorf("%d are kept: the replayed ones were kept, too", n)
 	}
+	_, err = r.EraseCaptures(t.Context(), "iris")
+	must(t, err)
+	for _, o := range r.manager.Operations() {
+		if d := o.Describe(nil).Divergence; o.Describe(nil).Kind == "rehearsal" && (d == nil || len(d.Examples) > 0) {
+			t.Errorf("after the erasure a rehearsal still shows %+v", d)
+		}
+	}
 }
 
 func TestBadRehearsals(t *testing.T) {

@@ -105,13 +105,18 @@ func (m *Manager) captured(st *registry.State) *wire.Captures {
 	return &c
 }
 
-// EraseCaptures removes all that is kept of a model's requests and says how much
-// that was. A deployment that keeps requests goes on with those that come.
+// EraseCaptures removes all that is kept of a model's requests, and what the
+// examples of rehearsals show of them, and says how much that was. A deployment that keeps requests goes on with those that come.
 func (m *Manager) EraseCaptures(model string, by Stamp) (wire.Captures, error) {
 	if _, err := m.store.State(model); err != nil {
 		return wire.Captures{}, err
 	}
 	gone, err := m.captures.Erase(model)
+	for _, o := range m.Operations() {
+		if o.model == model {
+			o.withoutExamples()
+		}
+	}
 	if err != nil {
 		return gone, fault.New(fault.Internal, fault.StorageFailed,
 			"The captured requests of %q could not be erased, or not all of them: try again.", model).Because(err)
