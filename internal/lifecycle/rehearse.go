@@ -14,9 +14,8 @@ import (
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
+// How many requests a rehearsal replays unless it is told otherwise, and at most.
 const (
-	// DefaultReplayed is how many requests a rehearsal replays unless it is told
-	// otherwise, and MaxReplayed how many at most.
 	DefaultReplayed = 1000
 	MaxReplayed     = 100_000
 )
