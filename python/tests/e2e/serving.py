@@ -75,11 +75,12 @@ def running(folder: Path, registry: Path | None = None) -> Iterator[Served]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     registry, log = registry or folder / "registry", folder / "log"
     arguments = [BINARY, "serve", "--registry", registry, "--listen", address]
+    http = httpx.Client(base_url=f"http://{address}", timeout=60)  # before the clock runs: it takes its time
     begun = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
     try:
-        with httpx.Client(base_url=f"http://{address}", timeout=60) as http:
+        with http:
             _wait_until_ready(process, http, log)
             yield Served(f"http://{address}", http, process, registry, time.monotonic() - begun)
     finally:

@@ -30,7 +30,7 @@ import tenon
 
 KILLS = 500 if LONG else 50
 CUTS = 60 if LONG else 10
-PHASES = ("push", "deploy", "rollback")
+PHASES = ("push", "canary", "deploy", "rollback")
 RESTART_SECONDS = 2.0
 """From the start of the process until it is ready and the model answers."""
 AIMED = 4
@@ -116,8 +116,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self.versions: dict[int, str] = {}
-        self.deployments: dict[int, int] = {}
+        self.deployments: dict[int, dict[str, Any]] = {}
         self.seconds: dict[str, list[float]] = {phase: [] for phase in PHASES}
+
+    @property
+    def live(self) -> int:
+        """The stable version of the last deployment; 0 where there is none."""
+        return self.deployments[max(self.deployments)]["stable"] if self.deployments else 0
 
     def check(self, http: httpx.Client) -> None:
         """All of it is there, and the newest deployment answers."""
@@ -126,19 +131,20 @@ class Ledger:
             assert listed.get(number) == digest, f"version {number} was acknowledged and is lost"
         assert sorted(listed) == list(range(1, len(listed) + 1)), "a number is missing or stands twice"
         deployments = http.get("/v1/models/line/deployments").json()["deployments"]
-        stable = {d["deployment"]: d["stable"] for d in deployments}
-        for number, version in self.deployments.items():
-            assert stable.get(number) == version, f"deployment {number} was acknowledged and is lost"
+        recorded = {d["deployment"]: d for d in deployments}
+        for number, said in self.deployments.items():
+            assert recorded.get(number) == said, f"deployment {number} was acknowledged and is lost"
         ready = http.get("/readyz").json()["models"]
         assert [m["state"] for m in ready if m["model"] == "line"] == ["live"], ready
         answer = http.post("/v1/models/line/predict", json={"instances": [{"x": 1.0}]})
         assert answer.status_code == 200, answer.text
-        assert answer.json()["version"] == deployments[0]["stable"]
-        assert deployments[0]["deployment"] == max(stable)
+        now = deployments[0]
+        assert answer.json()["version"] in {now["stable"], now.get("canary", now).get("version")}
+        assert now["deployment"] == max(recorded)
 
 
 class Actor(threading.Thread):
-    """A push, a deployment and a rollback; the server's death ends it. What was acknowledged goes into the ledger."""
+    """A push, its canary, its deployment, a rollback. The server's death ends it; the ledger has what was answered."""
 
     def __init__(self, machine: Machine, bundle: tenon.Bundle, ledger: Ledger, isolation: str) -> None:
         super().__init__()
@@ -151,6 +157,10 @@ class Actor(threading.Thread):
         try:
             self._push(connection)
             version = max(self._ledger.versions)
+            if live := self._ledger.live:
+                trial = {"version": version, "steps": [10, 50]}
+                body = {"stable": live, "canary": trial, "isolation": self._isolation}
+                self._change("canary", connection, body)
             self._change("deploy", connection, {"stable": version, "isolation": self._isolation})
             self._change("rollback", connection, {})
         except (tenon.ServerError, OSError, http.client.HTTPException):
@@ -170,11 +180,11 @@ class Actor(threading.Thread):
 
     def _change(self, phase: str, connection: Connection, body: dict[str, Any]) -> None:
         began = self._begin(phase)
-        path = "/v1/models/line/" + {"deploy": "deployments"}.get(phase, phase)
+        path = "/v1/models/line/" + ("rollback" if phase == "rollback" else "deployments")
         status, _, answer = connection.ask("POST", path, json.dumps(body).encode())
         self._stop_unless(status == 201)
         said = json.loads(answer)
-        self._ledger.deployments[said["deployment"]] = said["stable"]
+        self._ledger.deployments[said["deployment"]] = said
         self._finish(began)
 
     def _stop_unless(self, done: bool) -> None:
@@ -230,7 +240,7 @@ class Trial:
         self._restart()
         for number in (-2, -1, 0):  # so that there is one to roll back to, and a measure of each phase
             Actor(machine, model(folder, number), self._ledger, "shared").run()
-        assert len(self._ledger.deployments) == 5
+        assert len(self._ledger.deployments) == 7, "all but the first canary and the first rollback"
 
     def _restart(self) -> None:
         seconds = self._machine.start()
