@@ -91,7 +91,7 @@ func (a *app) tellVersions(versions []wire.Version) {
 
 func versionState(v wire.Version) string {
 	switch {
-	case v.Problem != "":
+	case v.Problem != "" && !v.Loaded:
 		return "unloadable"
 	case v.Role != "":
 		return v.Role
