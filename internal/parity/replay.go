@@ -89,8 +89,7 @@ func (r *replay) watch(s *bundle.Signature) {
 // prepare reads the expected answers once, for the scale of every output and
 // the number of requests.
 func (r *replay) prepare(b *bundle.Bundle) (total int, err error) {
-	n := len(b.Signature.Outputs)
-	scales, rows, ofData := make([]float64, n), make([]int, n), make([]int, n)
+	sizes := make([]sizes, len(b.Signature.Outputs))
 	for c, err := range b.Golden() {
 		if err != nil {
 			return 0, err
@@ -101,23 +100,11 @@ func (r *replay) prepare(b *bundle.Bundle) (total int, err error) {
 			return 0, err
 		}
 		for i := range b.Signature.Outputs {
-			o := &b.Signature.Outputs[i]
-			scales[i] = max(scales[i], largest(expected, o))
-			for row := range expected.rows() {
-				if _, ok := expected.at(o.Name, row); ok {
-					rows[i]++
-					if natural(c.Why) {
-						ofData[i]++
-					}
-				}
-			}
+			sizes[i].add(c.Why, expected, &b.Signature.Outputs[i])
 		}
 	}
 	for i := range b.Signature.Outputs {
-		if scales[i] == 0 {
-			scales[i] = 1
-		}
-		r.outputs = append(r.outputs, newOutput(&b.Signature.Outputs[i], scales[i], rows[i], ofData[i]))
+		r.outputs = append(r.outputs, newOutput(&b.Signature.Outputs[i], &sizes[i]))
 	}
 	return total, nil
 }
@@ -129,23 +116,6 @@ func goldenAnswer(c bundle.Case) (*answer, error) {
 			"The golden answer %.80s cannot be read: export the bundle again.", c.ID.Key()).Because(err)
 	}
 	return a, nil
-}
-
-// largest is the largest finite number of an output in an answer.
-func largest(a *answer, o *bundle.Output) float64 {
-	most := 0.0
-	if !o.Type.IsFloat() {
-		return most
-	}
-	for row := range a.rows() {
-		v, _ := a.at(o.Name, row)
-		leaves(v, "", func(_ string, leaf any) {
-			if f, ok := number(leaf, o.Type); ok && !math.IsInf(f, 0) && f == f {
-				most = max(most, math.Abs(f))
-			}
-		})
-	}
-	return most
 }
 
 // one sends one request and compares its rows.

@@ -198,7 +198,7 @@ def _typed(column: Input, category: Any) -> Any:
 def servable(
     sample: Sample, inputs: Sequence[Input], policies: Sequence[Policy], held: Sample
 ) -> Sample | None:
-    """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""
+    """The rows of a made-up sample that a server will accept and whose answers are of the data's size."""
     kept = rows.within_scale(sample, held)
     if kept is None:
         return None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tenon import wire
-from tenon.compare import Sample
+from tenon.compare import OF_DATA, Sample
 from tenon.inputs import Array, Input, take
 from tenon.samples import choose
 from tenon.signature import Output
@@ -38,7 +38,7 @@ def select(samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence
     most = min(HOLDOUT_ROWS, max(LEAST_ROWS, ALL_VALUES // width(inputs)))
     chosen = []
     for sample in samples:
-        if sample.why in ("hold-out", "training"):
+        if sample.why in OF_DATA:
             rows = stratified(sample, outputs, most)
         else:
             limit = min(most, MADE_ROWS.get(sample.why, EDGE_ROWS))
