@@ -74,8 +74,9 @@ type replay struct {
 	outputs []*output
 	columns *columns // nil where nobody will look at the report
 	report  *wire.Report
-	largest int       // rows in a request
-	seen    *evidence // nil where nobody asks for causes
+	places  map[string]int // of the signature's inputs
+	largest int            // rows in a request
+	seen    *evidence      // nil where nobody asks for causes
 }
 
 // watch begins to gather what the report's plots show.
@@ -239,7 +240,7 @@ func (r *replay) insert(at int, row wire.RowReport) {
 // locate says of which request a row is, and shows it; reading the body again
 // is dear, so only rows that are kept come here.
 func (r *replay) locate(c bundle.Case, row wire.RowReport) wire.RowReport {
-	row.Request, row.Why, row.Input = c.ID.Key(), c.Why, short(inputOf(c.Body, row.Row))
+	row.Request, row.Why, row.Input = c.ID.Key(), c.Why, short(r.inputOf(c.Body, row.Row))
 	return row
 }
 
@@ -248,53 +249,6 @@ func over(r wire.RowReport) float64 {
 		return math.Inf(1)
 	}
 	return r.Distance / r.Allowed
-}
-
-// finite replaces what JSON cannot carry.
-func finite(v float64) float64 {
-	if math.IsInf(v, 0) || v != v {
-		return math.MaxFloat64
-	}
-	return v
-}
-
-func raw(v any) json.RawMessage {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return short(data)
-}
-
-// short puts a sentence in the place of a value that is too large to show.
-func short(data json.RawMessage) json.RawMessage {
-	if len(data) <= maxShown {
-		return data
-	}
-	return fmt.Appendf(nil, `"(left out: %d bytes)"`, len(data))
-}
-
-// inputOf is one row of a request, as a record.
-func inputOf(body json.RawMessage, row int) json.RawMessage {
-	var request struct {
-		Instances []json.RawMessage          `json:"instances"`
-		Inputs    map[string]json.RawMessage `json:"inputs"`
-	}
-	if json.Unmarshal(body, &request) != nil {
-		return nil
-	}
-	if row < len(request.Instances) {
-		return request.Instances[row]
-	}
-	record := map[string]json.RawMessage{}
-	for name, column := range request.Inputs {
-		var values []json.RawMessage
-		if json.Unmarshal(column, &values) == nil && row < len(values) {
-			record[name] = values[row]
-		}
-	}
-	data, _ := json.Marshal(record) // of raw JSON, which always succeeds
-	return data
 }
 
 // finish draws the conclusion.

@@ -127,9 +127,7 @@ def test_a_huge_made_up_row_hides_no_skew(server: Served, tmp_path: Path) -> Non
     clean = with_files(right, tmp_path / "clean.tenon", **golden)
     assert tenon.push(clean, server=server.url).parity == "proven"
     graph = lowered(skewed, X[:300], X[300:])
-    error = refused(
-        with_files(right, tmp_path / "wrong.tenon", model_onnx=graph, **golden), server
-    )
+    error = refused(with_files(right, tmp_path / "wrong.tenon", model_onnx=graph, **golden), server)
     assert error.report["outputs"][0]["scale"] < 100
     assert error.report["causes"][0]["code"] == "output-shifted"
 
