@@ -244,4 +244,3 @@ func (l *history) last() string {
 	}
 	return l.reasons[len(l.reasons)-1]
 }
-
