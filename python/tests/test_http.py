@@ -63,6 +63,17 @@ def test_push_and_deploy(bundle: tenon.Bundle, monkeypatch: pytest.MonkeyPatch) 
     assert "reason" in json.loads(stub.asked[1].body)
 
 
+def test_push_says_where_the_version_runs(bundle: tenon.Bundle) -> None:
+    with serving((200, PUSHED), (201, {"deployment": 7}), (200, PUSHED), (201, {"deployment": 8})) as stub:
+        tenon.push(bundle, server=stub.url, deploy=True, isolation="process")
+        tenon.push(bundle, server=stub.url, deploy=True)
+        with pytest.raises(tenon.TenonError, match="deploy=True, isolation"):
+            tenon.push(bundle, server=stub.url, isolation="process")
+    assert json.loads(stub.asked[1].body)["isolation"] == "process"
+    assert "isolation" not in json.loads(stub.asked[3].body)
+    assert len(stub.asked) == 4, "what cannot be meant uploads nothing"
+
+
 def test_a_push_that_is_not_deployed_says_what_is_registered(bundle: tenon.Bundle) -> None:
     broken = {"path": "inputs.age", "code": "removed", "detail": "the column is gone"}
     problem = {
