@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -337,5 +338,36 @@ func TestAVersionThatHangsIsGivenUp(t *testing.T) {
 	found := r.rehearsed("iris", wire.Rehearse{Version: 2})
 	if found.To.Failed != 3 || found.To.Failures[0].Code != "deadline" || found.Skipped != 5 || found.From.Failed != 0 {
 		t.Errorf("%+v", found)
+	}
+}
+
+// TestOtherRowsCannotBeCompared: a request whose columns have lengths of their
+// own is as many rows as the first one has, which need not be the first of another version.
+func TestOtherRowsCannotBeCompared(t *testing.T) {
+	r := serve(t)
+	for _, ports := range [][]port{{{"p", float32Type, 2}, {"q", float32Type, 2}}, {{"q", float32Type, 2}, {"p", float32Type, 2}}} {
+		parts := bytes.Split(identity(ports...), []byte("\x12\x01n"))
+		model := append(bytes.Join(parts[:3], []byte("\x12\x01n")), "\x12\x01m"...)
+		_, err := r.Push(t.Context(), "iris", bodyOf(append(model, bytes.Join(parts[3:], []byte("\x12\x01m"))...), true))
+		must(t, err)
+	}
+	r.deployed(`{"stable":1,"shadow":2,"capture":{"share":1}}`)
+	if a := r.send("POST", "/v1/models/iris/predict", `{"inputs":{"p":[[1,2],[3,4],[5,6]],"q":[[7,8]]}}`); a.StatusCode != 200 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	r.untilKept("iris", 1)
+	found := r.rehearsed("iris", wire.Rehearse{Version: 2})
+	if found.Rows != 0 || found.To.Failed != 1 || found.To.Failures[0].Last != "The request is 1 row to it, and 3 rows to the other version." {
+		t.Errorf("%+v", found)
+	}
+	for {
+		shadow, err := r.Divergence(t.Context(), "iris", 2)
+		must(t, err)
+		if shadow.To.Failed == 1 && shadow.Rows == 0 {
+			break
+		}
+		if shadow.Rows > 0 || t.Context().Err() != nil {
+			t.Fatalf("the shadow's: %+v", shadow)
+		}
 	}
 }

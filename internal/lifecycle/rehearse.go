@@ -14,9 +14,8 @@ import (
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
+// How many requests a rehearsal replays unless it is told otherwise, and at most.
 const (
-	// DefaultReplayed is how many requests a rehearsal replays unless it is told
-	// otherwise, and MaxReplayed how many at most.
 	DefaultReplayed = 1000
 	MaxReplayed     = 100_000
 )
@@ -185,9 +184,8 @@ func (r *replay) one(ctx context.Context, request *capture.Request) {
 	switch {
 	case from.Err != nil:
 		rows = rowsTo
-	case to.Err == nil && rows != rowsTo: // then nothing can be held against each other
-		to = divergence.Answer{Err: fault.New(fault.Invalid, fault.InvalidInput,
-			"The request is %d rows to version %d, and %d to version %d.", rowsTo, r.to.Number, rows, r.from.Number)}
+	case to.Err == nil && rows != rowsTo:
+		to = divergence.Answer{Err: divergence.OtherRows(rowsTo, rows)}
 	}
 	r.hangs++
 	if !fault.Is(from.Err, fault.Deadline) && !fault.Is(to.Err, fault.Deadline) {
