@@ -80,7 +80,7 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	r.manager = lifecycle.New(lifecycle.Options{
 		Store: store, Host: r.host, Captures: captures, Form: v1.Form, RunTimeout: s.runTimeout, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
 		Looks: s.follow,
-		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
+		Now:   func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
 	})
 	trials := trial.New(trial.Options{Host: r.host, Actor: r.manager, Limits: quickly, Log: log, Ticks: s.looks})
 	s.api.Trials = trials
