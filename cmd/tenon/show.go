@@ -57,10 +57,13 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 	return a.print(shown{model, versions.Versions}, func() {
 		fmt.Fprintf(a.out, "%s: %s\n", model.Name, modelState(model))
 		if d := model.Deployment; d != nil {
-			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
+			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(d.Model+"/", d.Traffic), d.Actor, when(d.Created), because(d.Reason))
 		}
 		if t := model.Trial; t != nil {
 			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
+		}
+		if kept := model.Captures; kept != nil {
+			fmt.Fprintf(a.out, "captures: %s\n", capturesOf(*kept))
 		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)

@@ -45,7 +45,7 @@ func (m *Manager) deployAsked(ctx context.Context, model string, d wire.Deploy, 
 		return wire.Deployment{}, err
 	}
 	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by,
-		m.keepsCallers(d.Force))
+		m.redactsColumns, m.keepsCallers(d.Force))
 }
 
 // Rollback ends the canary that is on trial. Where none is, it deploys the

@@ -69,7 +69,9 @@ func (t *Tally) Observe(o Observation) {
 	f, open := t.flights.end(flightKey{o.ID, o.Kind == Compared})
 	switch {
 	case open && o.Kind == Ended:
-		t.client(o, o.Runs[o.Side])
+		// The canary's callers do not wait longer, so nobody's may: what stops both
+		// versions for a while is no difference between them.
+		t.client(o, o.Runs[o.Side].within(f.patience))
 	case open:
 		t.compare(o, o.Runs[Stable].within(f.patience), o.Runs[Canary].within(f.patience))
 	}
