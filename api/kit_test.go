@@ -53,6 +53,7 @@ type setup struct {
 	runtime  string
 	ticks    chan time.Time // of probes
 	looks    chan time.Time // at canaries
+	follow   chan time.Time // at the logs; nil is once a second
 }
 
 func serve(t testing.TB, change ...func(*setup)) *rig {
@@ -66,10 +67,12 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	}
 	store, err := registry.Open(s.root, registry.Options{})
 	must(t, err)
-	r := &rig{t: t, root: s.root, engine: s.engine, log: &lines{}, host: host.New(s.engine, s.host)}
+	r := &rig{t: t, root: s.root, engine: s.engine, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
+	s.host.Log = log
+	r.host = host.New(s.engine, s.host)
 	r.manager = lifecycle.New(lifecycle.Options{
-		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
+		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks, Looks: s.follow,
 		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
 	})
 	trials := trial.New(trial.Options{Host: r.host, Actor: r.manager, Limits: quickly, Log: log, Ticks: s.looks})

@@ -63,6 +63,8 @@ func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 			Name: "tenon_events_dropped_total", Help: "Answers of models with a version on trial that nobody had the time to look at.",
 		}, func() float64 { return float64(h.Gauges().Dropped) }),
 		gauge("tenon_versions_loaded", "Versions that can answer.", func(g host.Gauges) int { return g.Loaded }),
+		gauge("tenon_versions_failed", "Versions that should be loaded and could not be.", func(g host.Gauges) int { return g.Failed }),
+		gauge("tenon_versions_ending", "Versions without traffic that a run still holds.", func(g host.Gauges) int { return g.Ending }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if manager != nil { // there is none in an examination

@@ -86,8 +86,8 @@ func (p *Predictor) Predict(ctx context.Context, r Request, codec Codec) ([]byte
 	if event != nil {
 		event.Instead = instead
 	}
+	tell(stable, instead) // first: it is complete before an observer sees it, also as the canary's
 	tell(lease, event)
-	tell(stable, instead)
 	return out, answer, err
 }
 
@@ -97,13 +97,15 @@ func tell(l host.Lease, e *host.Event) {
 	}
 }
 
-// trial asks a canary, for as long as its caller can be left waiting.
+// trial asks a canary, for as long as its caller can be left waiting: half of
+// the request's time at most, so that the stable version has the other half.
 func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, *host.Event, error) {
-	if patience, ok := lease.Patience(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patience)
-		defer cancel()
+	patience := p.Timeout / 2
+	if known, ok := lease.Patience(); ok {
+		patience = min(patience, known)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return p.attempt(ctx, lease, r, codec)
 }
 

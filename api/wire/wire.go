@@ -165,7 +165,7 @@ type Ready struct {
 type ModelReady struct {
 	Model   string `json:"model"`
 	Version int    `json:"version,omitempty"`
-	// State is loading, live, unloadable, quarantined or not-deployed.
+	// State is loading, live, behind, unloadable, quarantined or not-deployed.
 	State  string `json:"state"`
 	Detail string `json:"detail,omitempty"`
 }

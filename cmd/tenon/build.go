@@ -51,6 +51,7 @@ func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log 
 	h := host.New(e, host.Options{
 		Runs: c.Runtime.MaxConcurrentRuns, Queued: queued, Threads: c.Runtime.IntraOpThreads,
 		Process: process, Isolation: host.Isolation(c.Runtime.Isolation),
+		Drain: c.Server.RequestTimeout + drainGrace, Log: log,
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
 	manager := lifecycle.New(lifecycle.Options{
@@ -92,12 +93,29 @@ func ticks(every time.Duration) <-chan time.Time {
 	return time.Tick(every)
 }
 
-// close ends what works in the background, then lets go of the versions.
-func (s *server) close() {
-	s.unwatch()
-	s.watching.Wait()
-	s.manager.Close()
-	s.host.Close()
+const (
+	// drainGrace is what a run may take to stop once its deadline has passed.
+	drainGrace = 5 * time.Second
+	// closeGrace is how long a stop waits for what works in the background.
+	closeGrace = 10 * time.Second
+)
+
+// close ends what works in the background, then lets go of the versions. A run
+// that does not stop keeps it no longer than closeGrace: the process ends under it.
+func (s *server) close(log *slog.Logger) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.unwatch()
+		s.watching.Wait()
+		s.manager.Close()
+		s.host.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeGrace):
+		log.Error("something that runs does not end, and is cut off", "after", closeGrace.String())
+	}
 }
 
 func about(e engine.Engine, registryID string) wire.About {

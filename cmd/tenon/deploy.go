@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,6 +22,7 @@ type deployFlags struct {
 	isolation string
 	expected  int
 	canary    []string
+	limits    map[string]string
 	shadow    bool
 	force     bool
 }
@@ -37,9 +41,9 @@ func deployCommand(a *app) *cobra.Command {
 	flags.IntVar(&f.expected, "expected", 0, "refuse unless this is the number of the current deployment (0: none)")
 	flags.StringVar(&f.isolation, "isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
 	flags.StringSliceVar(&f.canary, "canary", nil, "try it on shares of the traffic, in percent, as in 1,5,25,50")
+	flags.StringToStringVar(&f.limits, "limit", nil, "what the canary must keep to, where it is not what the server's settings say, as in max_disagreement=0.2,min_time=5m")
 	flags.BoolVar(&f.shadow, "shadow", false, "send it copies of requests")
 	flags.BoolVar(&f.force, "force", false, "also where its signature breaks the callers of the version in traffic")
-	c.MarkFlagsMutuallyExclusive("canary", "shadow")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := ref.Parse(args[0])
 		if err != nil {
@@ -52,11 +56,21 @@ func deployCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		limits, err := limitsOf(f.limits)
+		if err != nil {
+			return err
+		}
+		switch {
+		case steps != nil && f.shadow:
+			return usageError{errors.New("--canary and --shadow are two deployments: a version is one of the two")}
+		case limits != nil && steps == nil:
+			return usageError{errors.New("--limit is of a canary, and there is no --canary")}
+		}
 		server, err := a.client()
 		if err != nil {
 			return err
 		}
-		d, err := f.deployment(c.Context(), server, r, steps)
+		d, err := f.deployment(c.Context(), server, r, steps, limits)
 		if err != nil {
 			return err
 		}
@@ -74,7 +88,7 @@ func deployCommand(a *app) *cobra.Command {
 
 // deployment is what the flags ask for. A canary and a shadow stand beside what
 // is in force, which is therefore looked at first and expected to be still there.
-func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r ref.Reference, steps []int) (wire.Deploy, error) {
+func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r ref.Reference, steps []int, limits *wire.Limits) (wire.Deploy, error) {
 	d := wire.Deploy{Traffic: wire.Stable(r.Version), Reason: f.reason, Force: f.force}
 	if steps != nil || f.shadow {
 		model, err := server.Model(ctx, ref.Reference{Model: r.Model})
@@ -88,13 +102,39 @@ func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r r
 		if f.shadow {
 			d.Shadow = r.Version
 		} else {
-			d.Canary, d.Limits = &wire.Canary{Version: r.Version, Steps: steps}, nil
+			d.Canary, d.Limits = &wire.Canary{Version: r.Version, Steps: steps}, limits
 		}
 	}
 	if f.isolation != "" {
 		d.Isolation = f.isolation
 	}
 	return d, nil
+}
+
+// limitsOf reads limits as a deployment's JSON has them, nil where none are given.
+func limitsOf(given map[string]string) (*wire.Limits, error) {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	members := map[string]any{}
+	for name, value := range given {
+		if _, err := strconv.ParseFloat(value, 64); err == nil {
+			members[name] = json.Number(value)
+		} else {
+			members[name] = value
+		}
+	}
+	body, err := json.Marshal(members)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--limit: %w", err)}
+	}
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	limits := &wire.Limits{}
+	if err := strict.Decode(limits); err != nil {
+		return nil, usageError{fmt.Errorf("--limit is %s, which docs/api.md does not have under limits: %w", body, err)}
+	}
+	return limits, nil
 }
 
 // percents reads the steps of a canary, nil where none are given.
@@ -111,18 +151,19 @@ func percents(texts []string) ([]int, error) {
 }
 
 func (a *app) tellDeployed(d wire.Deployment) {
-	fmt.Fprintf(a.out, "%s (deployment %d)\n", trafficOf(d), d.Number)
+	fmt.Fprintf(a.out, "%s (deployment %d)\n", trafficOf(d.Model+"/", d.Traffic), d.Number)
 }
 
-// trafficOf says in words what takes a model's traffic.
-func trafficOf(d wire.Deployment) string {
-	text := fmt.Sprintf("%s/%d takes the traffic", d.Model, d.Stable)
-	if c := d.Canary; c != nil {
-		text = fmt.Sprintf("%s/%d takes %d %% of the traffic (step %d of %d), %s/%d the rest",
-			d.Model, c.Version, c.Share(), c.Step+1, len(c.Steps), d.Model, d.Stable)
+// trafficOf says in words what takes a model's traffic; version stands before
+// every number.
+func trafficOf(version string, t wire.Traffic) string {
+	text := fmt.Sprintf("%s%d takes the traffic", version, t.Stable)
+	if c := t.Canary; c != nil {
+		text = fmt.Sprintf("%s%d takes %d %% of the traffic (step %d of %d), %s%d the rest",
+			version, c.Version, c.Share(), c.Step+1, len(c.Steps), version, t.Stable)
 	}
-	if d.Shadow != 0 {
-		text += fmt.Sprintf("; %s/%d is sent copies", d.Model, d.Shadow)
+	if t.Shadow != 0 {
+		text += fmt.Sprintf("; %s%d is sent copies", version, t.Shadow)
 	}
 	return text
 }

@@ -62,7 +62,7 @@ func happened(r registry.Record) string {
 	case r.Alias != nil:
 		return fmt.Sprintf("@%s points to version %d", r.Alias.Name, r.Alias.Version)
 	case r.Deployment != nil:
-		return fmt.Sprintf("version %d takes the traffic%s", r.Deployment.Stable, because(r.Deployment.Reason))
+		return trafficOf("version ", r.Deployment.Traffic) + because(r.Deployment.Reason)
 	case r.Deleted != nil:
 		return fmt.Sprintf("version %d is gone%s", r.Deleted.Version, because(r.Deleted.Reason))
 	}

@@ -68,7 +68,7 @@ func onnxRuntimeOn(t *testing.T, root string, timeout time.Duration) (server *cl
 	front := httptest.NewServer(s.handler)
 	t.Cleanup(func() {
 		front.Close()
-		s.close()
+		s.close(slog.New(slog.DiscardHandler))
 	})
 	if err := s.manager.Resume(t.Context()); err != nil {
 		t.Fatal(err)

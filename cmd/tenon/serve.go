@@ -89,7 +89,7 @@ func serve(ctx context.Context, c config.Config, io streams, open engineOpener) 
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(log)
 	listener, err := net.Listen("tcp", c.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("the address %s cannot be listened on: %w; choose another with --listen", c.Server.Listen, err)

@@ -57,7 +57,7 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 	return a.print(shown{model, versions.Versions}, func() {
 		fmt.Fprintf(a.out, "%s: %s\n", model.Name, modelState(model))
 		if d := model.Deployment; d != nil {
-			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(*d), d.Actor, when(d.Created), because(d.Reason))
+			fmt.Fprintf(a.out, "deployment %d: %s, by %s at %s%s\n", d.Number, trafficOf(d.Model+"/", d.Traffic), d.Actor, when(d.Created), because(d.Reason))
 		}
 		if t := model.Trial; t != nil {
 			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
@@ -88,7 +88,7 @@ func (a *app) tellVersions(versions []wire.Version) {
 
 func versionState(v wire.Version) string {
 	switch {
-	case v.Problem != "":
+	case v.Problem != "" && !v.Loaded:
 		return "unloadable"
 	case v.Role != "":
 		return v.Role

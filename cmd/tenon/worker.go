@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,7 @@ func workerCommand(open engineOpener) *cobra.Command {
 	library := c.Flags().String("library", "", "ONNX Runtime's shared library")
 	lanes := c.Flags().Int("lanes", 1, "runs at once")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		collectSeldom()
 		e, err := open(*library)
 		if err != nil {
 			return err
@@ -30,6 +32,15 @@ func workerCommand(open engineOpener) *cobra.Command {
 		return worker.Serve(c.Context(), e, *lanes, func(modelBytes int64) error { return restrain(modelBytes, *lanes) })
 	}
 	return c
+}
+
+// collectSeldom lets garbage grow before it is collected. What lives in a
+// worker's Go memory is next to nothing, so that by Go's measure, twice what
+// lives, a few large tensors would start a collection each time. Up to 128 MiB
+// they may lie, of the 512 MiB that every run is allowed.
+func collectSeldom() {
+	debug.SetGCPercent(1000)
+	debug.SetMemoryLimit(128 << 20)
 }
 
 // restrain bounds this process and takes away what it does not need, before it

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
@@ -105,6 +106,7 @@ func (m *Manager) deploy(
 		}
 	}
 	done, err := m.store.Deploy(ctx, st.Name, d, by)
+	durable := time.Now()
 	if err == nil {
 		st, err = m.store.State(st.Name)
 	}
@@ -113,11 +115,12 @@ func (m *Manager) deploy(
 		return wire.Deployment{}, err
 	}
 	m.route(ctx, st, fresh)
+	live := time.Since(durable)
 	for _, n := range versionsIn(&done.Traffic) {
 		m.examineLive(st, n)
 	}
 	m.log.Info("a deployment is in force", "model", st.Name, "deployment", done.Number, "stable", done.Stable,
-		"canary", done.Canary, "shadow", done.Shadow, "reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
+		"canary", done.Canary, "shadow", done.Shadow, "live_ms", float64(live.Microseconds())/1000, "reason", done.Reason, "actor", by.Actor, "request_id", by.RequestID)
 	return deployment(st.Name, &done), nil
 }
 

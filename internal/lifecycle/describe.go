@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -88,10 +89,26 @@ func (m *Manager) model(st *registry.State) wire.Model {
 			})
 		}
 	}
-	if err := routes.Failed[out.Stable]; err != nil {
-		out.Problem = sentence(err)
-	}
+	out.Problem = problem(routes, out.Stable)
 	return out
+}
+
+// problem says why a version that should be loaded is not, and what goes on in
+// its place; "" where it is.
+func problem(r *host.Routes, n int) string {
+	err := r.Failed[n]
+	switch {
+	case err == nil:
+		return ""
+	case fault.Is(err, fault.NotReady):
+		return sentence(err)
+	case n == r.Missing:
+		return fmt.Sprintf("%s/%d could not be loaded here, so %s/%d goes on in its place until it can: %s", r.Model, n, r.Model, r.Stable, sentence(err))
+	case r.Loaded[n] != nil:
+		return fmt.Sprintf("%s/%d could not be loaded here with another isolation, so it goes on with the one before until it can: %s",
+			r.Model, n, sentence(err))
+	}
+	return sentence(err)
 }
 
 // present lists the versions that were not deleted.
@@ -168,8 +185,8 @@ func (m *Manager) version(st *registry.State, v registry.Version) wire.Version {
 	if d := st.Current(); d != nil {
 		out.Stable, out.Role = d.Stable == v.Number, roleOf(&d.Traffic, v.Number)
 	}
-	if routes := m.host.Routes(st.Name); routes != nil && routes.Failed[v.Number] != nil {
-		out.Problem = sentence(routes.Failed[v.Number])
+	if routes := m.host.Routes(st.Name); routes != nil {
+		out.Problem = problem(routes, v.Number)
 	}
 	return out
 }
@@ -303,8 +320,12 @@ func ready(r *host.Routes) wire.ModelReady {
 		out.State, out.Detail = "quarantined", sentence(r.Fault)
 	case r.Stable == 0:
 		out.State = "not-deployed"
+	case r.Missing != 0:
+		out.State, out.Detail = "behind", problem(r, r.Missing)
+	case r.Failed[r.Stable] != nil && r.Loaded[r.Stable] != nil:
+		out.State, out.Detail = "behind", problem(r, r.Stable)
 	case r.Failed[r.Stable] != nil:
-		out.State, out.Detail = "unloadable", sentence(r.Failed[r.Stable])
+		out.State, out.Detail = "unloadable", problem(r, r.Stable)
 	}
 	return out
 }

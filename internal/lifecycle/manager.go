@@ -30,6 +30,9 @@ type Options struct {
 	CanaryLimits rollout.Limits
 	// Ticks, where set, has a live version probed at every one of them.
 	Ticks <-chan time.Time
+	// Looks is when the logs are looked at for changes that another server, or a
+	// person who mended a model, has made; nil is once a second.
+	Looks <-chan time.Time
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }
@@ -45,6 +48,7 @@ type Manager struct {
 	canaries rollout.Limits
 	runtime  string
 	ticks    <-chan time.Time
+	looks    <-chan time.Time
 	now      func() time.Time
 	probes   probes
 
@@ -72,8 +76,11 @@ func New(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Looks == nil {
+		o.Looks = time.Tick(lookEvery)
+	}
 	return &Manager{
-		life: life, end: end, canaries: o.CanaryLimits, runtime: o.Runtime, ticks: o.Ticks, now: o.Now,
+		life: life, end: end, canaries: o.CanaryLimits, runtime: o.Runtime, ticks: o.Ticks, looks: o.Looks, now: o.Now,
 		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
 		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
 	}
@@ -133,46 +140,6 @@ func (m *Manager) Resume(ctx context.Context) error {
 	m.background.Go(func() { m.probe(m.life) })
 	m.background.Go(func() { m.follow(m.life) })
 	return nil
-}
-
-// followEvery is how often the logs are looked at for changes that another
-// server, or a person who mended a model, has made.
-const followEvery = time.Second
-
-// follow keeps the routes in step with logs that others write, until ctx ends.
-func (m *Manager) follow(ctx context.Context) {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		names, err := m.store.Models()
-		if err != nil {
-			continue // the next look may succeed; what serves goes on
-		}
-		for _, name := range names {
-			if m.behind(name) {
-				m.resume(ctx, name)
-			}
-		}
-	}
-}
-
-// behind reports whether a model's log says something that its routes do not.
-func (m *Manager) behind(name string) bool {
-	st, err := m.store.State(name)
-	now := m.host.Routes(name)
-	switch {
-	case now == nil:
-		return true
-	case err != nil:
-		return now.Fault == nil
-	default:
-		return now.Seq != st.Seq
-	}
 }
 
 // announce routes a model with nothing loaded yet. One that a request has
@@ -246,6 +213,7 @@ func (m *Manager) route(ctx context.Context, st *registry.State, loaded fresh) {
 		if err != nil && before != nil {
 			m.log.Error("a version could not be loaded with another isolation and goes on with the one before",
 				"model", st.Name, "version", n, "isolation", isolation, "error", err)
+			routes.Failed[n] = err
 			continue
 		}
 		if err != nil {
@@ -266,7 +234,7 @@ func (m *Manager) route(ctx context.Context, st *registry.State, loaded fresh) {
 
 // keepServing leaves the traffic on the version that has it now where the one
 // that should take over cannot be loaded here. What is wrong stays visible: the
-// model is not ready, and its problem says why.
+// model is not ready, and its problem says why. Nothing is on trial meanwhile.
 func (m *Manager) keepServing(routes *host.Routes) {
 	now := m.host.Routes(routes.Model)
 	wanted := routes.Traffic.Stable
@@ -275,7 +243,7 @@ func (m *Manager) keepServing(routes *host.Routes) {
 	}
 	before := now.Traffic.Stable
 	if v := now.Loaded[before]; v != nil && routes.Known[before] {
-		routes.Loaded[before], routes.Traffic = v, wire.Stable(before)
+		routes.Loaded[before], routes.Traffic, routes.Missing = v, wire.Stable(before), wanted
 		m.log.Error("the version before goes on in the place of one that could not be loaded",
 			"model", routes.Model, "serving", before, "deployed", wanted)
 	}

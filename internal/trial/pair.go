@@ -168,12 +168,26 @@ func (p *pair) report() wire.Divergence {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.comparison == nil {
-		c := divergence.New(p.trial.model, divergence.Version{}, divergence.Version{Number: p.version}, p.trial.watch.Now())
-		return c.Report()
+		return p.nothing()
 	}
 	return p.comparison.Report()
 }
 
+// nothing is the report before the first copy.
+func (p *pair) nothing() wire.Divergence {
+	watch := p.trial.watch
+	var from, to divergence.Version
+	if routes := watch.Host.Routes(p.trial.model); routes != nil {
+		from, to = versionOf(routes.Loaded[routes.Stable]), versionOf(routes.Loaded[p.version])
+	}
+	return divergence.New(p.trial.model, from, to, watch.Now()).Report()
+}
+
+// versionOf says what divergence wants to know of a version; nil is one that is
+// not loaded.
 func versionOf(v *host.Version) divergence.Version {
+	if v == nil {
+		return divergence.Version{}
+	}
 	return divergence.Version{Number: v.Number, Outputs: v.Outputs()}
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/rollout"
 	"github.com/tenon-ml/tenon/runtime/host"
@@ -186,16 +185,12 @@ func (t *trial) decision() rollout.Decision {
 	return t.tally.Decide(*t.routes.Canary, t.watch.Now())
 }
 
-func (t *trial) describe() *wire.Trial {
+// state is what was decided the last time, and why.
+func (t *trial) state(unless string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.routes.Canary
-	if c == nil {
-		return nil
-	}
-	out := &wire.Trial{Version: c.Version, Share: c.Share(), Step: c.Step, Since: t.routes.Since, State: t.said.String()}
 	if t.said.Reason == "" {
-		out.State = "held: it has just begun"
+		return unless
 	}
-	return out
+	return t.said.String()
 }

@@ -134,13 +134,19 @@ func (w *Watch) keep(t *trial) {
 
 // Describe says how a model's canary is doing, nil where none is on trial.
 func (w *Watch) Describe(model string) *wire.Trial {
+	routes := w.Host.Routes(model)
+	if routes == nil || routes.Canary == nil {
+		return nil
+	}
+	c := routes.Canary
+	out := &wire.Trial{Version: c.Version, Share: c.Share(), Step: c.Step, Since: routes.Since, State: "held: it has just begun"}
 	w.mu.Lock()
 	t := w.trials[model]
 	w.mu.Unlock()
-	if t == nil {
-		return nil
+	if t != nil && t.deployment() == routes.Deployment {
+		out.State = t.state(out.State)
 	}
-	return t.describe()
+	return out
 }
 
 // Divergence reports how far a version's answers are from the stable version's:

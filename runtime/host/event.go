@@ -37,12 +37,16 @@ type Event struct {
 type events struct {
 	queue    chan *Event
 	observed atomic.Bool
+	bytes    atomic.Int64 // of the bodies that wait
 	dropped  atomic.Int64
 }
 
-// queuedEvents is how many events wait at most. Observers take microseconds;
-// what comes faster for long is dropped, and counted.
-const queuedEvents = 4096
+// How many events wait at most, and how large their bodies are together.
+// Observers take microseconds; what comes faster for long is dropped, and counted.
+const (
+	queuedEvents = 4096
+	queuedBytes  = 256 << 20
+)
 
 // Observe hands every event of a watched model to each of the observers, one
 // after the other, until ctx ends. It is called once.
@@ -54,6 +58,7 @@ func (h *Host) Observe(ctx context.Context, observers ...func(*Event)) {
 		case <-ctx.Done():
 			return
 		case e := <-h.events.queue:
+			h.events.bytes.Add(-int64(len(e.Body)))
 			for _, observe := range observers {
 				observe(e)
 			}
@@ -73,9 +78,15 @@ func (l Lease) Watched() bool {
 // released already.
 func (l Lease) Tell(e *Event) {
 	e.Model, e.Version, e.Role, e.Routes = l.Model, l.Number, l.Role, l.routes
-	select {
-	case l.host.events.queue <- e:
-	default:
-		l.host.events.dropped.Add(1)
+	events := &l.host.events
+	size := int64(len(e.Body))
+	if events.bytes.Add(size) <= queuedBytes {
+		select {
+		case events.queue <- e:
+			return
+		default:
+		}
 	}
+	events.bytes.Add(-size)
+	events.dropped.Add(1)
 }

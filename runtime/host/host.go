@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,11 @@ type Options struct {
 
 	Process   engine.Engine // runs graphs in other processes; nil: all are Shared
 	Isolation Isolation     // of versions whose source says nothing
+
+	// Drain is how long a version that is in no traffic any more may be held by
+	// runs before the log says so; 0: a minute. Runs have deadlines of their own.
+	Drain time.Duration
+	Log   *slog.Logger // nil: the default one
 }
 
 // Host holds the live versions of all models.
@@ -29,6 +35,7 @@ type Host struct {
 	slots   lanes // of what callers wait for
 	trials  lanes // of versions on trial, and of copies
 	events  events
+	ending  ending
 
 	writing sync.Mutex
 	routes  atomic.Pointer[map[string]*Routes]
@@ -41,6 +48,12 @@ func New(e engine.Engine, options Options) *Host {
 	}
 	if options.Queued == 0 {
 		options.Queued = 1024
+	}
+	if options.Drain <= 0 {
+		options.Drain = time.Minute
+	}
+	if options.Log == nil {
+		options.Log = slog.Default()
 	}
 	h := &Host{engine: e, options: options}
 	h.slots.open(options.Runs, options.Queued)
@@ -70,7 +83,7 @@ func (h *Host) Close() {
 	h.writing.Unlock()
 	for _, routes := range old {
 		for _, v := range routes.Loaded {
-			v.Drop()
+			h.retire(v)
 		}
 	}
 }
@@ -78,6 +91,8 @@ func (h *Host) Close() {
 // Gauges are the host's numbers at one moment, for metrics.
 type Gauges struct {
 	Running, Waiting, Loaded int
+	Failed                   int   // versions that should be loaded and could not be
+	Ending                   int   // versions out of all traffic that a run still holds
 	Restarts                 int64 // of other processes that died
 	Dropped                  int64 // events that nobody was told of
 }
@@ -86,13 +101,18 @@ type Gauges struct {
 func (h *Host) Gauges() Gauges {
 	g := Gauges{
 		Running: len(h.slots.taken) + len(h.trials.taken), Waiting: int(h.slots.waiting.Load() + h.trials.waiting.Load()),
-		Dropped: h.events.dropped.Load(),
+		Dropped: h.events.dropped.Load(), Ending: h.ending.count(),
 	}
 	if process, ok := h.options.Process.(interface{ Restarts() int64 }); ok {
 		g.Restarts = process.Restarts()
 	}
 	for _, routes := range h.table() {
 		g.Loaded += len(routes.Loaded)
+		for _, err := range routes.Failed {
+			if !fault.Is(err, fault.NotReady) {
+				g.Failed++
+			}
+		}
 	}
 	return g
 }

@@ -30,8 +30,12 @@ type Routes struct {
 	Aliases    map[string]int
 	// Loaded holds the versions that can answer; the routes own each once.
 	Loaded map[int]*Version
-	// Failed says why a version that should be loaded is not.
+	// Failed says why a version that should be loaded is not, or not with the
+	// isolation that it should have.
 	Failed map[int]error
+	// Missing is the deployment's stable version where that could not be loaded,
+	// and Stable, which had the traffic before, goes on in its place.
+	Missing int
 }
 
 // Route makes routes the present ones of their model, in one store. The host
@@ -47,7 +51,7 @@ func (h *Host) Route(routes *Routes) {
 	if before := old[routes.Model]; before != nil {
 		for n, v := range before.Loaded {
 			if routes.Loaded[n] != v {
-				v.Drop()
+				h.retire(v)
 			}
 		}
 	}

@@ -250,10 +250,18 @@ func TestEvents(t *testing.T) {
 	if e.ID != "a" || e.Model != "iris" || e.Version != 1 || e.Role != host.Stable || e.Routes.Canary.Version != 2 || !errors.Is(e.Err, cause) {
 		t.Errorf("%+v", e)
 	}
+	large := make([]byte, 100<<20)
+	for range 10 {
+		l.Tell(&host.Event{Body: large})
+	}
+	few := h.Gauges().Dropped
+	if few < 7 {
+		t.Errorf("%d of ten large bodies were dropped", few)
+	}
 	for range 10_000 {
 		l.Tell(&host.Event{})
 	}
-	if h.Gauges().Dropped == 0 {
+	if h.Gauges().Dropped <= few {
 		t.Error("no event was dropped, although nobody takes them")
 	}
 	l.Release()

@@ -185,6 +185,9 @@ func (v *Version) retain() bool {
 	}
 }
 
+// closed reports whether the last owner has let go.
+func (v *Version) closed() bool { return v.owners.Load() <= 0 }
+
 // Drop lets go of the version; the last owner closes its session.
 func (v *Version) Drop() {
 	if v.owners.Add(-1) > 0 {

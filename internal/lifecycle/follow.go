@@ -1,0 +1,100 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/runtime/host"
+)
+
+const (
+	// lookEvery is how often the logs are looked at.
+	lookEvery = time.Second
+	// A version that could not be loaded is tried again after firstWait, and each
+	// time after twice as long, up to mostWait.
+	firstWait, mostWait = 5 * time.Second, 5 * time.Minute
+)
+
+// follow keeps the routes in step with logs that others write, and tries again
+// what could not be loaded, until ctx ends.
+func (m *Manager) follow(ctx context.Context) {
+	again := retries{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-m.looks:
+			m.look(ctx, now, again)
+		}
+	}
+}
+
+// look does so once.
+func (m *Manager) look(ctx context.Context, now time.Time, again retries) {
+	names, err := m.store.Models()
+	if err != nil {
+		return // the next look may succeed; what serves goes on
+	}
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return
+		}
+		if m.behind(name) || again.due(m.host.Routes(name), now) {
+			m.resume(ctx, name)
+		}
+	}
+}
+
+// behind reports whether a model's log says something that its routes do not.
+func (m *Manager) behind(name string) bool {
+	st, err := m.store.State(name)
+	now := m.host.Routes(name)
+	switch {
+	case now == nil:
+		return true
+	case err != nil:
+		return now.Fault == nil
+	default:
+		return now.Seq != st.Seq
+	}
+}
+
+// retries are when models are tried again that have a version which could not
+// be loaded.
+type retries map[string]*retry
+
+type retry struct {
+	seq  int // of the routes; another record is another start
+	at   time.Time
+	wait time.Duration
+}
+
+// due reports whether it is time, and then sets the next one.
+func (r retries) due(routes *host.Routes, now time.Time) bool {
+	if !incomplete(routes) {
+		delete(r, routes.Model)
+		return false
+	}
+	one := r[routes.Model]
+	switch {
+	case one == nil || one.seq != routes.Seq:
+		r[routes.Model] = &retry{routes.Seq, now.Add(firstWait), firstWait}
+		return false
+	case now.Before(one.at):
+		return false
+	}
+	one.wait = min(2*one.wait, mostWait)
+	one.at = now.Add(one.wait)
+	return true
+}
+
+// incomplete reports whether something that should be loaded could not be.
+func incomplete(routes *host.Routes) bool {
+	for _, err := range routes.Failed {
+		if !fault.Is(err, fault.NotReady) {
+			return true
+		}
+	}
+	return false
+}
