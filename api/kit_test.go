@@ -18,8 +18,10 @@ import (
 	"github.com/tenon-ml/tenon/api"
 	"github.com/tenon-ml/tenon/api/client"
 	"github.com/tenon-ml/tenon/api/core"
+	v1 "github.com/tenon-ml/tenon/api/v1"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/capture"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/internal/rollout"
@@ -54,6 +56,9 @@ type setup struct {
 	ticks    chan time.Time // of probes
 	looks    chan time.Time // at canaries
 	follow   chan time.Time // at the logs; nil is once a second
+	writes   chan time.Time // of captured requests
+
+	runTimeout time.Duration // of a rehearsal
 }
 
 func serve(t testing.TB, change ...func(*setup)) *rig {
@@ -71,9 +76,11 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	s.host.Log = log
 	r.host = host.New(s.engine, s.host)
+	captures := capture.New(capture.Options{Dir: filepath.Join(s.root, "captures"), MaxBytes: 1 << 20, Log: log, Ticks: s.writes})
 	r.manager = lifecycle.New(lifecycle.Options{
-		Store: store, Host: r.host, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks, Looks: s.follow,
-		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
+		Store: store, Host: r.host, Captures: captures, Form: v1.Form, RunTimeout: s.runTimeout, Log: log, Limits: s.limits, Runtime: s.runtime, Ticks: s.ticks,
+		Looks: s.follow,
+		Now:   func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) },
 	})
 	trials := trial.New(trial.Options{Host: r.host, Actor: r.manager, Limits: quickly, Log: log, Ticks: s.looks})
 	s.api.Trials = trials
@@ -86,7 +93,7 @@ func serve(t testing.TB, change ...func(*setup)) *rig {
 	server := httptest.NewServer(r.handler)
 	watch, unwatch := context.WithCancel(context.WithoutCancel(t.Context()))
 	var watching sync.WaitGroup
-	watching.Go(func() { trials.Run(watch) })
+	watching.Go(func() { trials.Run(watch, r.manager.Record) })
 	t.Cleanup(func() {
 		server.Close()
 		unwatch()

@@ -250,7 +250,7 @@ func TestClientLeavesWhileItsModelLoads(t *testing.T) {
 	}
 	wantProblem(t, r.send("GET", "/v1/models/bare/versions", ""), 404, "model-not-found")
 	close(proceed)
-	if v, ended, err := r.manager.Operations()[0].Wait(t.Context()); !ended || err != nil || v.Version != 1 {
+	if v, ended, err := r.manager.Operations()[0].Wait(t.Context()); !ended || err != nil || v.Published.Version != 1 {
 		t.Errorf("%+v, ended %v, %v", v, ended, err)
 	}
 	if v, err := r.Version(t.Context(), "bare", 1); err != nil || v.RequestID != "leaves" {

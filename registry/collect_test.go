@@ -362,7 +362,8 @@ func collectFailing(t *testing.T, original string, r *rehearsal, n int) bool {
 }
 
 // linked makes a copy of a folder out of hard links: what is in a registry is
-// never changed.
+// never changed. Only locks are files of their own, or all copies would be locked
+// as one.
 func linked(t *testing.T, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
@@ -372,6 +373,9 @@ func linked(t *testing.T, from, to string) {
 		target := filepath.Join(to, strings.TrimPrefix(path, from))
 		if d.IsDir() {
 			return os.Mkdir(target, 0o700)
+		}
+		if name := d.Name(); name == lockName || name == gateFile || name == collectLock {
+			return os.WriteFile(target, nil, 0o600)
 		}
 		return os.Link(path, target)
 	})

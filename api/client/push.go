@@ -78,23 +78,39 @@ const (
 	mostPause  = 2 * time.Second
 )
 
-// Wait looks at an operation until it has ended, and returns the version or
-// the *Problem of it. progress, where not nil, is told of every look.
+// Wait looks at the examination of a push until it has ended, and returns the
+// version or the *Problem of it. progress, where not nil, is told of every look.
 func (c *Client) Wait(ctx context.Context, id string, progress func(wire.Operation)) (wire.Published, error) {
+	o, err := c.await(ctx, id, "the upload was received", "its examination", progress)
+	if err != nil || o.Result == nil {
+		return wire.Published{}, c.odd(o, err)
+	}
+	return *o.Result, nil
+}
+
+// odd is the error of an operation that ended without what it should have made.
+func (c *Client) odd(o wire.Operation, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the answer of %s is not tenon's: an operation in the state %q", c.base, o.State)
+}
+
+// await looks at an operation until it has ended. done and what say for errors
+// what the server has done already, and what it is about.
+func (c *Client) await(ctx context.Context, id, done, what string, progress func(wire.Operation)) (wire.Operation, error) {
 	for pause := firstPause; ; pause = min(pause*3/2, mostPause) {
 		o, err := c.Operation(ctx, id)
 		var problem *Problem
 		switch {
 		case errors.As(err, &problem):
-			return wire.Published{}, err
+			return o, err
 		case err != nil:
-			return wire.Published{}, fmt.Errorf("the upload was received, but its examination was lost sight of: %w", err)
+			return o, fmt.Errorf("%s, but %s was lost sight of: %w", done, what, err)
 		case o.Error != nil:
-			return wire.Published{}, &Problem{*o.Error}
-		case o.Result != nil:
-			return *o.Result, nil
+			return o, &Problem{*o.Error}
 		case o.State != "queued" && o.State != "running":
-			return wire.Published{}, fmt.Errorf("the answer of %s is not tenon's: an operation in the state %q", c.base, o.State)
+			return o, nil
 		}
 		if progress != nil {
 			progress(o)
@@ -104,7 +120,7 @@ func (c *Client) Wait(ctx context.Context, id string, progress func(wire.Operati
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return wire.Published{}, fmt.Errorf("the upload was received, and its examination goes on in the server: %w", ctx.Err())
+			return o, fmt.Errorf("%s, and %s goes on in the server: %w", done, what, ctx.Err())
 		}
 	}
 }

@@ -100,11 +100,7 @@ func tell(l host.Lease, e *host.Event) {
 // trial asks a canary, for as long as its caller can be left waiting: half of
 // the request's time at most, so that the stable version has the other half.
 func (p *Predictor) trial(ctx context.Context, lease host.Lease, r Request, codec Codec) ([]byte, Answer, *host.Event, error) {
-	patience := p.Timeout / 2
-	if known, ok := lease.Patience(); ok {
-		patience = min(patience, known)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, min(p.Timeout/2, lease.Patience()))
 	defer cancel()
 	return p.attempt(ctx, lease, r, codec)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tenon-ml/tenon/api/core"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/internal/tensor"
 )
 
@@ -23,6 +24,12 @@ type codec struct {
 
 // members are the keys of a request, in the order of codec.seen.
 var members = [4]string{"instances", "inputs", "id", "parameters"}
+
+// Form reads bodies of this dialect outside of a request of a client.
+var Form = lifecycle.Form{
+	Decode: func(body []byte, frame *tensor.Frame) error { return (&codec{}).Decode(body, frame) },
+	Row:    (&codec{}).Row,
+}
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 

@@ -53,6 +53,8 @@ func (a *API) Mount(router gin.IRouter) {
 	router.POST("/v1/models/:ref/versions", a.checkKey, a.publish)
 	router.POST("/v1/models/:ref/versions/:number/predict", a.predict)
 	router.POST("/v1/models/:ref/deployments", a.checkKey, a.deploy)
+	router.POST("/v1/models/:ref/rehearsals", a.rehearse)
+	router.DELETE("/v1/models/:ref/captures", a.eraseCaptures)
 }
 
 // checkKey goes before every handler that changes a model.

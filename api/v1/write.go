@@ -52,26 +52,13 @@ func (a *API) publish(c *gin.Context) {
 	a.published(c, operation, wait)
 }
 
-// published answers with the version when the examination ends in time, and
-// else with the operation to look at.
+// published answers with the version when the examination ends in time.
 func (a *API) published(c *gin.Context, o *lifecycle.Operation, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
-	defer cancel()
-	done, ended, err := o.Wait(ctx)
-	if gone := c.Request.Context().Err(); gone != nil {
-		a.fail(c, gone)
-		return
-	}
+	outcome, ended := a.await(c, o, wait)
 	if !ended {
-		state := o.Describe(a.problem(c))
-		c.Header("Location", "/v1/operations/"+state.ID)
-		c.JSON(http.StatusAccepted, state)
 		return
 	}
-	if err != nil {
-		a.fail(c, err)
-		return
-	}
+	done := outcome.Published
 	c.Header("Location", fmt.Sprintf("/v1/models/%s/versions/%d", done.Model, done.Version))
 	status := http.StatusCreated
 	if done.Existing {
@@ -80,7 +67,29 @@ func (a *API) published(c *gin.Context, o *lifecycle.Operation, wait time.Durati
 	a.changed(c, status, done, done.Replayed, nil)
 }
 
-// The wait for an examination, by default and at most.
+// await waits for the end of an operation. Where it does not come in time, or is
+// a failure, that is answered: the operation to look at, or the problem.
+func (a *API) await(c *gin.Context, o *lifecycle.Operation, wait time.Duration) (outcome lifecycle.Outcome, succeeded bool) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
+	defer cancel()
+	outcome, ended, err := o.Wait(ctx)
+	if gone := c.Request.Context().Err(); gone != nil {
+		a.fail(c, gone)
+		return outcome, false
+	}
+	if !ended {
+		state := o.Describe(a.problem(c))
+		c.Header("Location", "/v1/operations/"+state.ID)
+		c.JSON(http.StatusAccepted, state)
+		return outcome, false
+	}
+	if err != nil {
+		a.fail(c, err)
+	}
+	return outcome, err == nil
+}
+
+// The wait for an operation, by default and at most.
 const (
 	defaultWait = 30 * time.Second
 	maxWait     = 10 * time.Minute

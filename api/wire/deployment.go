@@ -90,6 +90,18 @@ type Capture struct {
 	Redact []string `json:"redact,omitempty"`
 }
 
+// Captures says how many requests of a model are kept, by all servers of the
+// registry.
+type Captures struct {
+	Requests int   `json:"requests"`
+	Bytes    int64 `json:"bytes"`
+	// Since is the time of the oldest one.
+	Since *time.Time `json:"since,omitempty"`
+	// Skipped is how many this server has drawn and not kept since it started, of
+	// all models: they were too large, or came faster than they could be written.
+	Skipped int64 `json:"skipped"`
+}
+
 // Deployments is the answer of GET /v1/models/{name}/deployments, newest first.
 type Deployments struct {
 	Deployments []Deployment `json:"deployments"`

@@ -14,6 +14,9 @@ type Divergence struct {
 	To      DivergenceSide `json:"to"`
 	Since   time.Time      `json:"since"`
 	Summary string         `json:"summary"` // one sentence for people
+	// Replayed says what a rehearsal has sent to both: captured requests, or the
+	// golden ones of the version that is rehearsed. "": they were live ones.
+	Replayed string `json:"replayed,omitempty"`
 	// Requests and Rows are how much both versions answered, and so was compared.
 	Requests int `json:"requests"`
 	Rows     int `json:"rows"`
@@ -30,6 +33,21 @@ type Divergence struct {
 	OnlyTo   []string           `json:"only_to,omitempty"`
 	// Examples lists the rows to look at, worst first, at most 10.
 	Examples []DivergenceExample `json:"examples"`
+}
+
+// What a rehearsal replays.
+const (
+	ReplayedCaptured = "captured"
+	ReplayedGolden   = "golden"
+)
+
+// Rehearse is the body of POST /v1/models/{name}/rehearsals.
+type Rehearse struct {
+	Version int `json:"version"`
+	// Against is the version that it is compared with; 0: the stable one.
+	Against int `json:"against,omitempty"`
+	// Limit is how many requests are replayed at most; 0: 1,000.
+	Limit int `json:"limit,omitempty"`
 }
 
 // DivergenceSide is one of the two versions.

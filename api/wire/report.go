@@ -49,7 +49,7 @@ type OutputReport struct {
 	Kind      string        `json:"kind"`
 	Type      string        `json:"type"`
 	Tolerance ToleranceUsed `json:"tolerance"`
-	Scale     float64       `json:"scale"`  // the largest finite expected value
+	Scale     float64       `json:"scale"`  // the largest finite expected value of the data's rows
 	Values    int           `json:"values"` // numbers or labels compared
 	Failed    int           `json:"failed"` // rows beyond tolerance
 	// Worst is the largest distance over all rows, and Allowed what was allowed

@@ -52,7 +52,10 @@ type Model struct {
 	Trial      *Trial         `json:"trial,omitempty"`   // of the canary
 	Problem    string         `json:"problem,omitempty"` // why it is not ready
 	Probe      *Probe         `json:"probe,omitempty"`   // of the stable version
-	Status     []TFSStatus    `json:"model_version_status"`
+	// Captures says what is kept of the requests, where one model is asked for and
+	// something is, or is to be.
+	Captures *Captures   `json:"captures,omitempty"`
+	Status   []TFSStatus `json:"model_version_status"`
 	// Signature is of the version that the reference names, where one is loaded.
 	Signature *Signature `json:"signature,omitempty"`
 }
@@ -185,17 +188,20 @@ type Operations struct {
 }
 
 // Operation is work that may outlast the request that began it: the
-// examination of a push. It is forgotten when the server starts.
+// examination of a push, or a rehearsal. It is forgotten when the server starts.
 type Operation struct {
 	ID      string     `json:"id"`
+	Kind    string     `json:"kind"` // push or rehearsal
 	Model   string     `json:"model"`
 	State   string     `json:"state"`           // queued, running, succeeded or failed
 	Phase   string     `json:"phase,omitempty"` // loading or replaying
 	Created time.Time  `json:"created"`
-	Done    int        `json:"done"` // golden requests
+	Done    int        `json:"done"` // requests
 	Total   int        `json:"total"`
-	Result  *Published `json:"result,omitempty"`
-	Error   *Problem   `json:"error,omitempty"`
+	Result  *Published `json:"result,omitempty"` // of a push
+	// Divergence is the result of a rehearsal.
+	Divergence *Divergence `json:"divergence,omitempty"`
+	Error      *Problem    `json:"error,omitempty"`
 }
 
 // SetAlias is the body of PUT /v1/models/{name}/aliases/{alias}.

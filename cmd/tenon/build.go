@@ -15,8 +15,10 @@ import (
 
 	"github.com/tenon-ml/tenon/api"
 	"github.com/tenon-ml/tenon/api/core"
+	v1 "github.com/tenon-ml/tenon/api/v1"
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/capture"
 	"github.com/tenon-ml/tenon/internal/config"
 	"github.com/tenon-ml/tenon/internal/lifecycle"
 	"github.com/tenon-ml/tenon/internal/rollout"
@@ -54,10 +56,13 @@ func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log 
 		Drain: c.Server.RequestTimeout + drainGrace, Log: log,
 	})
 	limits := bundle.Limits{Bytes: int64(c.Registry.MaxUpload), Files: c.Registry.MaxFiles}
+	captures := capture.New(capture.Options{
+		Dir: filepath.Join(c.Registry.Root, "captures"), MaxBytes: int64(c.Capture.MaxBytes), Log: log,
+	})
 	manager := lifecycle.New(lifecycle.Options{
-		Store: store, Host: h, Log: log, Limits: limits,
+		Store: store, Host: h, Captures: captures, Form: v1.Form, Log: log, Limits: limits,
 		Runtime: e.Version() + " on " + processor(), Ticks: ticks(c.Parity.ProbeInterval),
-		CanaryLimits: canaryLimits(c.Canary),
+		CanaryLimits: canaryLimits(c.Canary), RunTimeout: c.Server.RequestTimeout,
 	})
 	trials := trial.New(trial.Options{
 		Host: h, Actor: manager, Limits: canaryLimits(c.Canary), Log: log, Ticks: ticks(time.Second),
@@ -74,7 +79,7 @@ func build(c config.Config, e, process engine.Engine, x lifecycle.Examiner, log 
 	s := &server{manager: manager, host: h, handler: handler}
 	ctx, unwatch := context.WithCancel(context.Background())
 	s.unwatch = unwatch
-	s.watching.Go(func() { trials.Run(ctx) })
+	s.watching.Go(func() { trials.Run(ctx, manager.Record) })
 	return s, nil
 }
 

@@ -24,6 +24,9 @@ type deployFlags struct {
 	canary    []string
 	limits    map[string]string
 	shadow    bool
+	capture   float64
+	redact    []string
+	none      bool // a capture of 0 was asked for
 	force     bool
 }
 
@@ -43,6 +46,8 @@ func deployCommand(a *app) *cobra.Command {
 	flags.StringSliceVar(&f.canary, "canary", nil, "try it on shares of the traffic, in percent, as in 1,5,25,50")
 	flags.StringToStringVar(&f.limits, "limit", nil, "what the canary must keep to, where it is not what the server's settings say, as in max_disagreement=0.2,min_time=5m")
 	flags.BoolVar(&f.shadow, "shadow", false, "send it copies of requests")
+	flags.Float64Var(&f.capture, "capture", 0, "keep this share of the requests for rehearsals, such as 0.01 for one in a hundred")
+	flags.StringSliceVar(&f.redact, "redact", nil, "columns whose values are not kept, as in name,ssn")
 	flags.BoolVar(&f.force, "force", false, "also where its signature breaks the callers of the version in traffic")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := ref.Parse(args[0])
@@ -51,6 +56,10 @@ func deployCommand(a *app) *cobra.Command {
 		}
 		if r.Version == 0 {
 			return usageError{fmt.Errorf("say which version, as in `tenon deploy %s/1`", r.Model)}
+		}
+		f.none = c.Flags().Changed("capture") && f.capture == 0
+		if f.redact != nil && f.capture == 0 {
+			return usageError{errors.New("--redact is of requests that are kept: say how many with --capture, as in --capture 0.01")}
 		}
 		steps, err := percents(f.canary)
 		if err != nil {
@@ -104,6 +113,12 @@ func (f *deployFlags) deployment(ctx context.Context, server *client.Client, r r
 		} else {
 			d.Canary, d.Limits = &wire.Canary{Version: r.Version, Steps: steps}, limits
 		}
+	}
+	switch {
+	case f.capture != 0:
+		d.Capture = &wire.Capture{Share: f.capture, Redact: f.redact}
+	case f.none:
+		d.Capture = nil
 	}
 	if f.isolation != "" {
 		d.Isolation = f.isolation
@@ -164,6 +179,12 @@ func trafficOf(version string, t wire.Traffic) string {
 	}
 	if t.Shadow != 0 {
 		text += fmt.Sprintf("; %s%d is sent copies", version, t.Shadow)
+	}
+	if c := t.Capture; c != nil {
+		text += fmt.Sprintf("; %g %% of the requests are kept", 100*c.Share)
+		if len(c.Redact) > 0 {
+			text += " without " + strings.Join(c.Redact, ", ")
+		}
 	}
 	return text
 }

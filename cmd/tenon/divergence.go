@@ -40,7 +40,7 @@ func divergenceCommand(a *app) *cobra.Command {
 // tellDivergence writes how far two versions are apart, for people.
 func tellDivergence(to io.Writer, d wire.Divergence) {
 	fmt.Fprintf(to, "%s\n", d.Summary)
-	fmt.Fprintf(to, "%d requests since %s, %d skipped\n\n", d.Requests, when(d.Since), d.Skipped)
+	fmt.Fprintf(to, "%s since %s, %d skipped\n\n", plural(d.Requests, strings.TrimPrefix(d.Replayed+" request", " ")), when(d.Since), d.Skipped)
 	var rows [][]string
 	for _, o := range d.Outputs {
 		rows = append(rows, append([]string{o.Name, o.Kind, fmt.Sprintf("%d of %d", o.Rows-o.Agree, o.Rows)}, distances(o)...))

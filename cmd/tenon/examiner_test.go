@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -197,16 +198,23 @@ func TestExaminationEndsWithItsServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var complaints bytes.Buffer
+	child.Stderr = &complaints
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, "loading") {
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, "loading") {
 		t.Errorf("%q, %v", line, err)
 	}
 	if err := hold.Close(); err != nil {
 		t.Fatal(err)
 	}
+	rest, err := io.ReadAll(lines)
+	if err != nil {
+		t.Error(err)
+	}
 	if err := child.Wait(); child.ProcessState.ExitCode() != exitFailure {
-		t.Errorf("%v", err)
+		t.Errorf("%v; it also said %q and %q", err, rest, complaints.String())
 	}
 }

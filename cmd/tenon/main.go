@@ -103,7 +103,7 @@ func newRoot(io streams, open engineOpener) *cobra.Command {
 	root.AddCommand(serveCommand(io, open), examineCommand(io, open), workerCommand(open), verifyCommand(a), gcCommand(a))
 	for _, command := range []*cobra.Command{
 		pushCommand(a), pullCommand(a), lsCommand(a), showCommand(a), reportCommand(a), predictCommand(a), deployCommand(a),
-		aliasCommand(a), rollbackCommand(a), divergenceCommand(a), rmCommand(a), logCommand(a), operationsCommand(a),
+		aliasCommand(a), rollbackCommand(a), divergenceCommand(a), rehearseCommand(a), capturesCommand(a), rmCommand(a), logCommand(a), operationsCommand(a),
 	} {
 		command.Flags().StringVar(&a.server, "server", "", "address of the server (or TENON_URL; default "+client.DefaultServer+")")
 		command.Flags().BoolVar(&a.json, "json", false, "print the server's answer as JSON")

@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "model": writeModel, "bundle": writeBundle, "code": exitsWith,
 			"examining": examining, "childless": childless, "nopart": noPart, "lossy": lossy,
+			"kept": kept, "redacted": redacted,
 		},
 	})
 }

@@ -11,7 +11,7 @@ import (
 func operationsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "operations",
-		Short: "Show the examinations that run and that ran, newest first",
+		Short: "Show the examinations and rehearsals that run and that ran, newest first",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			server, err := a.client()
@@ -29,7 +29,7 @@ func operationsCommand(a *app) *cobra.Command {
 
 func (a *app) tellOperations(list wire.Operations) {
 	if len(list.Operations) == 0 {
-		fmt.Fprintln(a.out, "nothing was pushed since the server started")
+		fmt.Fprintln(a.out, "nothing was pushed or rehearsed since the server started")
 		return
 	}
 	var rows [][]string
@@ -44,6 +44,8 @@ func outcome(o wire.Operation) string {
 	switch {
 	case o.Result != nil:
 		return fmt.Sprintf("%s/%d, %s", o.Result.Model, o.Result.Version, verdict(o.Result.Parity, o.Result.Loosened))
+	case o.Divergence != nil:
+		return clipped(o.Divergence.Summary, 100)
 	case o.Error != nil:
 		return clipped(o.Error.Code+": "+o.Error.Detail, 100)
 	case o.Total > 0:

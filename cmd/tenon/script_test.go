@@ -94,3 +94,33 @@ func noPart(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("left: %v", parts)
 	}
 }
+
+// kept waits until the server has captured so many requests of demo: `kept N`.
+func kept(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	until(ts, "the requests were not captured", func() bool {
+		response, err := http.Get(ts.Getenv("TENON_URL") + "/v1/models/demo")
+		ts.Check(err)
+		defer response.Body.Close()
+		var model wire.Model
+		ts.Check(json.NewDecoder(response.Body).Decode(&model))
+		return model.Captures != nil && model.Captures.Requests == want
+	})
+}
+
+// redacted holds that a folder has files, and a text in none: `redacted DIR TEXT`.
+func redacted(ts *testscript.TestScript, _ bool, args []string) {
+	paths, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*"))
+	ts.Check(err)
+	if len(paths) == 0 {
+		ts.Fatalf("%s holds nothing", args[0])
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		ts.Check(err)
+		if strings.Contains(string(data), args[1]) {
+			ts.Fatalf("%s holds %s:\n%s", path, args[1], data)
+		}
+	}
+}

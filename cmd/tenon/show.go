@@ -62,6 +62,9 @@ func (a *app) showModel(c *cobra.Command, r ref.Reference) error {
 		if t := model.Trial; t != nil {
 			fmt.Fprintf(a.out, "canary %d: at %d %% since %s, %s\n", t.Version, t.Share, when(t.Since), t.State)
 		}
+		if kept := model.Captures; kept != nil {
+			fmt.Fprintf(a.out, "captures: %s\n", capturesOf(*kept))
+		}
 		a.tellProbe(model.Probe)
 		a.tellSignature(model.Signature)
 		fmt.Fprintln(a.out)

@@ -29,7 +29,9 @@ type Config struct {
 	Parity Parity `key:"parity"`
 	// Canary is of versions on trial whose deployment does not say otherwise.
 	Canary Canary `key:"canary"`
-	Log    Log    `key:"log"`
+	// Capture is of models whose deployment has requests kept.
+	Capture Capture `key:"capture"`
+	Log     Log     `key:"log"`
 }
 
 // Server is the HTTP side.
@@ -109,6 +111,12 @@ type Canary struct {
 	MaxLatencyRatio float64 `key:"max_latency_ratio" default:"2" min:"1" max:"1000"`
 	// MaxDisagreement is the share of the same rows that it may answer otherwise.
 	MaxDisagreement float64 `key:"max_disagreement" default:"0.1" min:"0" max:"1"`
+}
+
+// Capture bounds the requests that are kept for rehearsals.
+type Capture struct {
+	// MaxBytes is what those of one model take on the disk; the oldest go first.
+	MaxBytes Size `key:"max_bytes" default:"16MiB" min:"64KiB" max:"1TiB"`
 }
 
 // Log is what the server says about itself, on standard error.

@@ -58,7 +58,8 @@ func TestDefaults(t *testing.T) {
 			MinRequests: 100, MinTime: 30 * time.Second, MaxErrorRate: 0.01, MaxInvalidRate: 0.01,
 			MaxLatencyRatio: 2, MaxDisagreement: 0.1,
 		},
-		Log: Log{Level: "info", Format: "json"},
+		Capture: Capture{MaxBytes: 16 << 20},
+		Log:     Log{Level: "info", Format: "json"},
 	}
 	if c != want {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)

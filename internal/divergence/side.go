@@ -34,6 +34,14 @@ func (s *side) add(a *Answer, rows int) int {
 	return n
 }
 
+// OtherRows is the error of a version that reads a request as another number of
+// rows than the one it is compared with: then no answer can be held against
+// another.
+func OtherRows(rows, than int) error {
+	return fault.New(fault.Invalid, fault.InvalidInput,
+		"The request is %s to it, and %s to the other version.", plural(rows, "row"), plural(than, "row"))
+}
+
 // fail keeps the last sentence of each code; what is no fault is an internal
 // one, whose words stay in the log.
 func (s *side) fail(err error) {

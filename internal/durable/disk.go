@@ -36,8 +36,9 @@ const TempPrefix = ".tmp-"
 // The modes of what we make: folders and files under way are the owner's
 // alone, a finished file is read-only because nothing may change it.
 const (
-	dirMode    = 0o700
-	sealedMode = 0o444
+	dirMode     = 0o700
+	sealedMode  = 0o444
+	privateMode = 0o600
 )
 
 // Disk makes the system calls. A nil *Disk is the real disk; it is safe for
@@ -58,14 +59,21 @@ func (d *Disk) call(op Op, path string, do func() error) error {
 // Create writes a whole small file under a name that must be free, and
 // returns once file and name would survive a power cut. Where the name is
 // taken the error is fs.ErrExist and nothing has changed.
-func (d *Disk) Create(path string, data []byte) error {
+func (d *Disk) Create(path string, data []byte) error { return d.create(path, data, (*File).Seal) }
+
+// CreatePrivate is Create of a file that only its owner may read.
+func (d *Disk) CreatePrivate(path string, data []byte) error {
+	return d.create(path, data, (*File).sealPrivate)
+}
+
+func (d *Disk) create(path string, data []byte, seal func(*File) error) error {
 	f, err := d.Temp(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Seal()
+		err = seal(f)
 	}
 	if err == nil {
 		err = d.Link(f.Name(), path)

@@ -54,6 +54,22 @@ func TestCreateKeepsTheOrderOfPromises(t *testing.T) {
 	}
 }
 
+func TestCreatePrivateIsItsOwners(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	var d *Disk
+	if err := d.CreatePrivate(path, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v %v, want mode 0600", info.Mode(), err)
+	}
+	expect(t, path, "hello")
+	if err := d.CreatePrivate(path, nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v, want fs.ErrExist", err)
+	}
+}
+
 func TestCreateLoserChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	var d *Disk

@@ -42,8 +42,13 @@ func (f *File) Write(p []byte) (n int, err error) {
 
 // Seal makes the file read-only, syncs it and closes it. Only a file whose
 // Seal returned nil may be given a name.
-func (f *File) Seal() error {
-	err := f.disk.call(OpChmod, f.Name(), func() error { return f.f.Chmod(sealedMode) })
+func (f *File) Seal() error { return f.seal(sealedMode) }
+
+// sealPrivate is Seal of a file that only its owner may read.
+func (f *File) sealPrivate() error { return f.seal(privateMode) }
+
+func (f *File) seal(mode os.FileMode) error {
+	err := f.disk.call(OpChmod, f.Name(), func() error { return f.f.Chmod(mode) })
 	if err == nil {
 		err = f.disk.call(OpSync, f.Name(), f.f.Sync)
 	}

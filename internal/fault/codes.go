@@ -50,6 +50,7 @@ const (
 
 // Codes of operations.
 const (
+	NothingToReplay   Code = "nothing-to-replay"   // no request was captured, and the version has no golden set
 	OperationNotFound Code = "operation-not-found" // it never was, or the server has started since
 )
 

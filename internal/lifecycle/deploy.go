@@ -45,7 +45,7 @@ func (m *Manager) deployAsked(ctx context.Context, model string, d wire.Deploy, 
 		return wire.Deployment{}, err
 	}
 	return m.deploy(ctx, st, registry.NewDeployment{Traffic: d.Traffic, Reason: d.Reason, Expected: d.Expected}, by,
-		m.keepsCallers(d.Force))
+		m.redactsColumns, m.keepsCallers(d.Force))
 }
 
 // Rollback ends the canary that is on trial. Where none is, it deploys the
@@ -95,7 +95,7 @@ func (m *Manager) deploy(
 	if err := deployableAll(st, &d.Traffic); err != nil {
 		return wire.Deployment{}, err
 	}
-	fresh, err := m.prepareAll(ctx, st, &d.Traffic)
+	fresh, err := m.prepareAll(ctx, st, &d.Traffic, len(accepted) == 0)
 	if err != nil {
 		return wire.Deployment{}, err
 	}
@@ -162,11 +162,17 @@ func deployableAll(st *registry.State, t *wire.Traffic) error {
 	return nil
 }
 
-// prepareAll loads and warms the versions of a deployment that need it.
-func (m *Manager) prepareAll(ctx context.Context, st *registry.State, t *wire.Traffic) (fresh, error) {
+// prepareAll loads and warms the versions of a deployment that need it. A way
+// back is not barred by a version that cannot be loaded, or not with that
+// isolation, where it is in traffic all the same; route says what is wrong.
+func (m *Manager) prepareAll(ctx context.Context, st *registry.State, t *wire.Traffic, wayBack bool) (fresh, error) {
 	loaded := fresh{}
 	for _, n := range versionsIn(t) {
 		v, err := m.prepare(ctx, st, n, t.Isolation)
+		now := st.Current()
+		if err != nil && wayBack && (m.loaded(st.Name, n) != nil || now != nil && now.Stable == n) {
+			continue
+		}
 		if err != nil {
 			drop(loaded)
 			return nil, err

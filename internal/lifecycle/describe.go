@@ -58,6 +58,7 @@ func (m *Manager) Model(r ref.Reference) (wire.Model, error) {
 	if v := m.loaded(r.Model, n); v != nil {
 		out.Signature = signature(v)
 	}
+	out.Captures = m.captured(st)
 	return out, nil
 }
 

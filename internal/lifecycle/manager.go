@@ -9,18 +9,22 @@ import (
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/bundle"
+	"github.com/tenon-ml/tenon/internal/capture"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/rollout"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
-// Options are what a Manager is made of. Store, Host and Log are needed.
+// Options are what a Manager is made of. Store, Host, Captures, Form and Log are
+// needed.
 type Options struct {
-	Store  *registry.Store
-	Host   *host.Host
-	Log    *slog.Logger
-	Limits bundle.Limits // of one upload
+	Store    *registry.Store
+	Host     *host.Host
+	Captures *capture.Recorder // runs from Resume to Close
+	Form     Form
+	Log      *slog.Logger
+	Limits   bundle.Limits // of one upload
 
 	// Runtime says in words what answers are computed with: the engine, its
 	// version and the processor. A verdict that was found with another one is
@@ -33,6 +37,9 @@ type Options struct {
 	// Looks is when the logs are looked at for changes that another server, or a
 	// person who mended a model, has made; nil is once a second.
 	Looks <-chan time.Time
+	// RunTimeout is how long a version may take over one request of a rehearsal; 0
+	// is half a minute.
+	RunTimeout time.Duration
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }
@@ -40,10 +47,13 @@ type Options struct {
 // Manager keeps the registry and the host in step. It is safe for concurrent
 // use; changes of one model happen one after the other.
 type Manager struct {
-	store  *registry.Store
-	host   *host.Host
-	log    *slog.Logger
-	limits bundle.Limits
+	store    *registry.Store
+	host     *host.Host
+	captures *capture.Recorder
+	form     Form
+	log      *slog.Logger
+	limits   bundle.Limits
+	examples sync.Map // rows by place
 
 	canaries rollout.Limits
 	runtime  string
@@ -55,6 +65,8 @@ type Manager struct {
 	examiner   Examiner
 	warmer     Warmer
 	publishing sync.Mutex // one examination at a time
+	rehearsing sync.Mutex // one rehearsal at a time
+	runTimeout time.Duration
 	operations operations
 
 	life       context.Context // of the work that no request waits for
@@ -79,9 +91,12 @@ func New(o Options) *Manager {
 	if o.Looks == nil {
 		o.Looks = time.Tick(lookEvery)
 	}
+	if o.RunTimeout <= 0 {
+		o.RunTimeout = 30 * time.Second
+	}
 	return &Manager{
 		life: life, end: end, canaries: o.CanaryLimits, runtime: o.Runtime, ticks: o.Ticks, looks: o.Looks, now: o.Now,
-		store: o.Store, host: o.Host, log: o.Log, limits: o.Limits,
+		store: o.Store, host: o.Host, captures: o.Captures, form: o.Form, log: o.Log, limits: o.Limits, runTimeout: o.RunTimeout,
 		changes: map[string]*sync.Mutex{}, loading: map[string]int{},
 	}
 }
@@ -114,6 +129,7 @@ func (m *Manager) change(model string) *sync.Mutex {
 // logged, and keep nothing else from serving. It returns early only when ctx
 // ends or the registry cannot be listed.
 func (m *Manager) Resume(ctx context.Context) error {
+	m.background.Go(func() { m.captures.Run(m.life) })
 	names, err := m.store.Models()
 	if err != nil {
 		return err

@@ -15,10 +15,17 @@ import (
 // maxOperations is how many are remembered; the oldest finished ones go first.
 const maxOperations = 1000
 
+// The kinds of operations.
+const (
+	KindPush      = "push"
+	KindRehearsal = "rehearsal"
+)
+
 // Operation is work that may outlast the request that began it. It lives in
-// memory: after a restart it is gone, and the push is repeated, which is safe.
+// memory: after a restart it is gone, and is begun again, which is safe.
 type Operation struct {
 	id      string
+	kind    string
 	model   string
 	created time.Time
 	ended   chan struct{}
@@ -27,23 +34,29 @@ type Operation struct {
 	state       string // queued, running, succeeded, failed
 	phase       string
 	done, total int
-	result      wire.Published
+	outcome     Outcome
 	err         error
 }
 
-// Wait waits until the operation has ended, or ctx has; the result is valid
+// Outcome is what came of an operation that succeeded, by its kind.
+type Outcome struct {
+	Published  *wire.Published  // of a push
+	Divergence *wire.Divergence // of a rehearsal
+}
+
+// Wait waits until the operation has ended, or ctx has; the outcome is valid
 // where ended is true. One that has ended says so whatever ctx does.
-func (o *Operation) Wait(ctx context.Context) (result wire.Published, ended bool, err error) {
+func (o *Operation) Wait(ctx context.Context) (outcome Outcome, ended bool, err error) {
 	select {
 	case <-o.ended:
 	case <-ctx.Done():
 		if !o.over() {
-			return wire.Published{}, false, nil
+			return Outcome{}, false, nil
 		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.result, true, o.err
+	return o.outcome, true, o.err
 }
 
 // Describe says how far the operation is. problem words its error.
@@ -51,11 +64,8 @@ func (o *Operation) Describe(problem func(error) wire.Problem) wire.Operation {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	out := wire.Operation{
-		ID: o.id, Model: o.model, State: o.state, Phase: o.phase, Created: o.created, Done: o.done, Total: o.total,
-	}
-	if o.state == "succeeded" {
-		result := o.result
-		out.Result = &result
+		ID: o.id, Kind: o.kind, Model: o.model, State: o.state, Phase: o.phase, Created: o.created, Done: o.done, Total: o.total,
+		Result: o.outcome.Published, Divergence: o.outcome.Divergence,
 	}
 	if o.err != nil {
 		p := problem(o.err)
@@ -70,14 +80,27 @@ func (o *Operation) progress(phase string, done, total int) {
 	o.state, o.phase, o.done, o.total = "running", phase, done, total
 }
 
-func (o *Operation) end(result wire.Published, err error) {
+// end is called once; the outcome is not changed afterwards.
+func (o *Operation) end(outcome Outcome, err error) {
 	o.mu.Lock()
-	o.state, o.phase, o.result, o.err = "succeeded", "", result, err
+	o.state, o.phase, o.outcome, o.err = "succeeded", "", outcome, err
 	if err != nil {
-		o.state = "failed"
+		o.state, o.outcome = "failed", Outcome{}
 	}
 	o.mu.Unlock()
 	close(o.ended)
+}
+
+// withoutExamples takes requests out of what a rehearsal has found. Others may be
+// reading what it was.
+func (o *Operation) withoutExamples() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if found := o.outcome.Divergence; found != nil {
+		bare := *found
+		bare.Examples = []wire.DivergenceExample{}
+		o.outcome.Divergence = &bare
+	}
 }
 
 // operations remembers what runs and what ran.
@@ -86,11 +109,11 @@ type operations struct {
 	list []*Operation // oldest first
 }
 
-func (s *operations) begin(model string) *Operation {
+func (s *operations) begin(kind, model string) *Operation {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	o := &Operation{
-		id: hex.EncodeToString(random[:]), model: model, created: time.Now().UTC(), ended: make(chan struct{}), state: "queued",
+		id: hex.EncodeToString(random[:]), kind: kind, model: model, created: time.Now().UTC(), ended: make(chan struct{}), state: "queued",
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,5 +152,5 @@ func (m *Manager) Operation(id string) (*Operation, error) {
 		}
 	}
 	return nil, fault.New(fault.NotFound, fault.OperationNotFound,
-		"There is no operation %.40q; they are forgotten when the server starts: push again, which is safe.", id)
+		"There is no operation %.40q; they are forgotten when the server starts: begin it again, which is safe.", id)
 }

@@ -43,10 +43,10 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 		m.discard(in)
 		return nil, err
 	}
-	o := m.operations.begin(model)
+	o := m.operations.begin(KindPush, model)
 	if existing != nil {
 		m.discard(in)
-		o.end(*existing, nil)
+		o.end(Outcome{Published: existing}, nil)
 		return o, nil
 	}
 	m.background.Go(func() {
@@ -56,7 +56,7 @@ func (m *Manager) Publish(ctx context.Context, model string, up Upload, by Stamp
 			err = errStopping
 		}
 		m.discard(in)
-		o.end(result, err)
+		o.end(Outcome{Published: &result}, err)
 	})
 	return o, nil
 }

@@ -42,9 +42,9 @@ func (o *output) relative(distance float64) float64 {
 // square is a number still.
 const plotted = 1e100
 
-func newOutput(o *bundle.Output, scale float64, rows, ofData int) *output {
-	return &output{name: o.Name, kind: o.Kind, typ: o.Type, total: rows, ofData: ofData, report: wire.OutputReport{
-		Name: o.Name, Kind: string(o.Kind), Type: o.Type.String(), Tolerance: toleranceOf(o), Scale: scale,
+func newOutput(o *bundle.Output, s *sizes) *output {
+	return &output{name: o.Name, kind: o.Kind, typ: o.Type, total: s.rows, ofData: s.ofData, report: wire.OutputReport{
+		Name: o.Name, Kind: string(o.Kind), Type: o.Type.String(), Tolerance: toleranceOf(o), Scale: s.scale(),
 	}}
 }
 
@@ -113,9 +113,11 @@ func (o *output) near(expected, got any) verdict {
 		worst.detail = "the answer has another shape, or other classes"
 		return worst
 	}
+	// No row of the data is larger than the scale; one that was made up may be.
+	scale := max(o.report.Scale, largest(expected, o.typ))
 	for i := range want {
 		o.report.Values++
-		v := o.leaf(want[i], have[i])
+		v := o.leaf(want[i], have[i], scale)
 		if v.failed && !worst.failed || v.failed == worst.failed && excess(v) > excess(worst) {
 			v.expected, v.got = expected, got
 			worst = v
@@ -132,7 +134,7 @@ func excess(v verdict) float64 {
 	return v.distance / v.allowed // infinite where nothing is allowed
 }
 
-func (o *output) leaf(want, have leaf) verdict {
+func (o *output) leaf(want, have leaf, scale float64) verdict {
 	if o.report.Tolerance.Exact {
 		if sameScalar(want.value, have.value, o.typ) {
 			return verdict{}
@@ -144,7 +146,7 @@ func (o *output) leaf(want, have leaf) verdict {
 	if !okA || !okB {
 		return verdict{failed: true, distance: math.Inf(1), detail: fmt.Sprintf("%sexpected %s, got %s", where(want.path), show(want.value), show(have.value))}
 	}
-	v := verdict{distance: distance(a, b), allowed: allowed(o.report.Tolerance, a, o.report.Scale)}
+	v := verdict{distance: distance(a, b), allowed: allowed(o.report.Tolerance, a, scale)}
 	v.failed = v.distance > v.allowed
 	if v.distance > o.report.Worst && !math.IsInf(v.distance, 0) {
 		o.report.Worst, o.report.Allowed = v.distance, v.allowed

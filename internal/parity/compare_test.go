@@ -183,7 +183,7 @@ func TestRuleIsShown(t *testing.T) {
 }
 
 // TestScale: what abs allows grows with the largest finite number of the
-// output in the whole golden set, wherever that stands.
+// output in all rows of the data, wherever that stands.
 func TestScale(t *testing.T) {
 	const output = `{"name":"y","kind":"value","type":"float64","tolerance":{"abs":0.01}}`
 	off := row("1", "1.5")
@@ -200,6 +200,39 @@ func TestScale(t *testing.T) {
 		"missing":      {[]golden{off, row(`null`, `null`)}, 1, false},
 		"got, not b":   {[]golden{off, row("2", "2.01"), row("1", "100")}, 2, false},
 		"all are zero": {[]golden{row("0", "0.01")}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := replay(t, output, c.cases...)
+			if o := report.Outputs[0]; report.Passed != c.pass || o.Scale != c.scale {
+				t.Errorf("passed %v with the scale %v, want %v and %v", report.Passed, o.Scale, c.pass, c.scale)
+			}
+		})
+	}
+}
+
+// TestScaleOfMadeUpRows: a made-up row is held by its own size where it is
+// larger than the data, and never blunts the comparison of another row.
+func TestScaleOfMadeUpRows(t *testing.T) {
+	const output = `{"name":"y","kind":"value","type":"float64","tolerance":{"abs":0.01}}`
+	made := func(expected, got string) golden {
+		c := row(expected, got)
+		c.why = "extreme"
+		return c
+	}
+	huge := made("1e300", "1e300")
+	for name, c := range map[string]struct {
+		cases []golden
+		scale float64
+		pass  bool
+	}{
+		"a row of the data beside a huge one":     {[]golden{row("1", "1.5"), huge}, 1, false},
+		"a made-up row beside a huge one":         {[]golden{row("1", "1"), made("1", "1.5"), huge}, 1, false},
+		"a made-up row, of the data's size":       {[]golden{row("100", "100"), made("1", "1.5"), huge}, 100, true},
+		"a larger one, by its own size":           {[]golden{row("1", "1"), made("100", "101")}, 1, true},
+		"a larger one that is off":                {[]golden{row("1", "1"), made("100", "102")}, 1, false},
+		"a row of several numbers, by its size":   {[]golden{row("[1,1]", "[1,1]"), made("[100,0]", "[100,1]")}, 1, true},
+		"the data is zero":                        {[]golden{row("0", "0"), huge}, 1, true},
+		"without any data the made-up ones count": {[]golden{made("1", "1.5"), made("100", "100")}, 100, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := replay(t, output, c.cases...)

@@ -46,5 +46,9 @@ func ReplayPart(ctx context.Context, h http.Handler, path string, b *bundle.Bund
 var errNoGolden = errors.New("the bundle has no golden set, so there is nothing to compare")
 
 func newReplay(b *bundle.Bundle) *replay {
-	return &replay{report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
+	places := make(map[string]int, len(b.Signature.Inputs))
+	for i := range b.Signature.Inputs {
+		places[b.Signature.Inputs[i].Name] = i
+	}
+	return &replay{places: places, report: &wire.Report{Model: b.Manifest.Name, Digest: b.Digest, Why: map[string]int{}, Worst: []wire.RowReport{}}}
 }

@@ -66,7 +66,23 @@ func run(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, mos
 			break
 		}
 	}
+	if most == All && r.reach() > r.report.Rows {
+		return nil, nil, fault.New(fault.Unprocessable, fault.InvalidBundle,
+			"%s tells of %d golden rows, and there are %d: export the bundle again.", bundle.CoverageFile, r.reach(), r.report.Rows)
+	}
 	return r.finish(), r.outputs, nil
+}
+
+// reach is how many different rows the bundle's coverage tells of, 0 where it
+// tells nothing.
+func (r *replay) reach() int {
+	var reach struct {
+		Rows int `json:"rows"`
+	}
+	if json.Unmarshal(r.report.Coverage, &reach) != nil {
+		return 0
+	}
+	return reach.Rows
 }
 
 // replay is the state of one examination.
@@ -74,8 +90,9 @@ type replay struct {
 	outputs []*output
 	columns *columns // nil where nobody will look at the report
 	report  *wire.Report
-	largest int       // rows in a request
-	seen    *evidence // nil where nobody asks for causes
+	places  map[string]int // of the signature's inputs
+	largest int            // rows in a request
+	seen    *evidence      // nil where nobody asks for causes
 }
 
 // watch begins to gather what the report's plots show.
@@ -89,8 +106,7 @@ func (r *replay) watch(s *bundle.Signature) {
 // prepare reads the expected answers once, for the scale of every output and
 // the number of requests.
 func (r *replay) prepare(b *bundle.Bundle) (total int, err error) {
-	n := len(b.Signature.Outputs)
-	scales, rows, ofData := make([]float64, n), make([]int, n), make([]int, n)
+	sizes := make([]sizes, len(b.Signature.Outputs))
 	for c, err := range b.Golden() {
 		if err != nil {
 			return 0, err
@@ -101,23 +117,11 @@ func (r *replay) prepare(b *bundle.Bundle) (total int, err error) {
 			return 0, err
 		}
 		for i := range b.Signature.Outputs {
-			o := &b.Signature.Outputs[i]
-			scales[i] = max(scales[i], largest(expected, o))
-			for row := range expected.rows() {
-				if _, ok := expected.at(o.Name, row); ok {
-					rows[i]++
-					if natural(c.Why) {
-						ofData[i]++
-					}
-				}
-			}
+			sizes[i].add(c.Why, expected, &b.Signature.Outputs[i])
 		}
 	}
 	for i := range b.Signature.Outputs {
-		if scales[i] == 0 {
-			scales[i] = 1
-		}
-		r.outputs = append(r.outputs, newOutput(&b.Signature.Outputs[i], scales[i], rows[i], ofData[i]))
+		r.outputs = append(r.outputs, newOutput(&b.Signature.Outputs[i], &sizes[i]))
 	}
 	return total, nil
 }
@@ -129,23 +133,6 @@ func goldenAnswer(c bundle.Case) (*answer, error) {
 			"The golden answer %.80s cannot be read: export the bundle again.", c.ID.Key()).Because(err)
 	}
 	return a, nil
-}
-
-// largest is the largest finite number of an output in an answer.
-func largest(a *answer, o *bundle.Output) float64 {
-	most := 0.0
-	if !o.Type.IsFloat() {
-		return most
-	}
-	for row := range a.rows() {
-		v, _ := a.at(o.Name, row)
-		leaves(v, "", func(_ string, leaf any) {
-			if f, ok := number(leaf, o.Type); ok && !math.IsInf(f, 0) && f == f {
-				most = max(most, math.Abs(f))
-			}
-		})
-	}
-	return most
 }
 
 // one sends one request and compares its rows.
@@ -269,7 +256,7 @@ func (r *replay) insert(at int, row wire.RowReport) {
 // locate says of which request a row is, and shows it; reading the body again
 // is dear, so only rows that are kept come here.
 func (r *replay) locate(c bundle.Case, row wire.RowReport) wire.RowReport {
-	row.Request, row.Why, row.Input = c.ID.Key(), c.Why, short(inputOf(c.Body, row.Row))
+	row.Request, row.Why, row.Input = c.ID.Key(), c.Why, short(r.inputOf(c.Body, row.Row))
 	return row
 }
 
@@ -278,53 +265,6 @@ func over(r wire.RowReport) float64 {
 		return math.Inf(1)
 	}
 	return r.Distance / r.Allowed
-}
-
-// finite replaces what JSON cannot carry.
-func finite(v float64) float64 {
-	if math.IsInf(v, 0) || v != v {
-		return math.MaxFloat64
-	}
-	return v
-}
-
-func raw(v any) json.RawMessage {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return short(data)
-}
-
-// short puts a sentence in the place of a value that is too large to show.
-func short(data json.RawMessage) json.RawMessage {
-	if len(data) <= maxShown {
-		return data
-	}
-	return fmt.Appendf(nil, `"(left out: %d bytes)"`, len(data))
-}
-
-// inputOf is one row of a request, as a record.
-func inputOf(body json.RawMessage, row int) json.RawMessage {
-	var request struct {
-		Instances []json.RawMessage          `json:"instances"`
-		Inputs    map[string]json.RawMessage `json:"inputs"`
-	}
-	if json.Unmarshal(body, &request) != nil {
-		return nil
-	}
-	if row < len(request.Instances) {
-		return request.Instances[row]
-	}
-	record := map[string]json.RawMessage{}
-	for name, column := range request.Inputs {
-		var values []json.RawMessage
-		if json.Unmarshal(column, &values) == nil && row < len(values) {
-			record[name] = values[row]
-		}
-	}
-	data, _ := json.Marshal(record) // of raw JSON, which always succeeds
-	return data
 }
 
 // finish draws the conclusion.
@@ -382,14 +322,12 @@ func (r *replay) passed() string {
 // counted says how many different rows there are, where some are sent more than
 // once and the bundle tells: that is the number that its exporter has seen.
 func (r *replay) counted() string {
-	var reach struct {
-		Rows int `json:"rows"`
-	}
 	whole := r.columns != nil // a probe sends a few requests only
-	if !whole || json.Unmarshal(r.report.Coverage, &reach) != nil || reach.Rows == 0 || reach.Rows >= r.report.Rows {
+	rows := r.reach()
+	if !whole || rows == 0 || rows >= r.report.Rows {
 		return ""
 	}
-	return fmt.Sprintf(" These are %d different rows, sent alone and in bodies of up to %d.", reach.Rows, r.largest)
+	return fmt.Sprintf(" These are %d different rows, sent alone and in bodies of up to %d.", rows, r.largest)
 }
 
 // recorder is the ResponseWriter of a request that has no connection.

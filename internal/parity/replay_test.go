@@ -218,6 +218,42 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestInputsInTheOrderOfTheSignature: a record reads the same whatever the
+// order of a request's keys, in both forms.
+func TestInputsInTheOrderOfTheSignature(t *testing.T) {
+	const inputs = `{"name":"b","type":"float64"},{"name":"a \"1\"","type":"float64"},{"name":"c","type":"float64"}`
+	const want = `{"b":2,"a \"1\"":null,"c":3,"more":[1, 2],"other":"x"}`
+	wrong := golden{why: "hold-out", expected: `"predictions":[{"y":1}]`, got: `{"predictions":[{"y":2}]}`}
+	rows, columns := wrong, wrong
+	rows.body = `{"instances":[{"other":"x","c":3,"a \"1\"":null,"more":[1, 2],"b":2}]}`
+	columns.body = `{"inputs":{"other":["x"],"c":[3],"more":[[1, 2]],"a \"1\"":[null],"b":[2]}}`
+	cases := []golden{rows, columns}
+	report, err := parity.Replay(t.Context(), &server{t: t, cases: cases}, "/here", openInputs(t, inputs, double, cases), parity.All, func(int, int) {})
+	must(t, err)
+	if len(report.Worst) != 2 {
+		t.Fatalf("%+v", report.Worst)
+	}
+	for _, w := range report.Worst {
+		if string(w.Input) != want {
+			t.Errorf("%s, want %s", w.Input, want)
+		}
+	}
+}
+
+// TestRowsThatAreNotThere: a coverage of more rows than the golden set has is
+// refused.
+func TestRowsThatAreNotThere(t *testing.T) {
+	for rows, refused := range map[string]bool{"2": false, "3": true} {
+		cases := []golden{row("1", "1"), row("1", "1")}
+		b := open(t, double, cases)
+		b.Coverage = []byte(`{"rows":` + rows + `}`)
+		_, err := parity.Replay(t.Context(), &server{t: t, cases: cases}, "/here", b, parity.All, func(int, int) {})
+		if fault.Is(err, fault.InvalidBundle) != refused {
+			t.Errorf("%s rows: %v", rows, err)
+		}
+	}
+}
+
 // TestPart: of a few requests, no more may differ than may of the whole set,
 // and the scale is that of the whole set.
 func TestPart(t *testing.T) {

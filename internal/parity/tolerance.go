@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -45,9 +46,56 @@ func value(f *float64) float64 {
 	return *f
 }
 
-// allowed is how far a number may be from the expected one. scale is the
-// largest finite expected value of the output, so that abs is relative to the
-// output's own size. Beside NaN and the infinities nothing is near.
+// sizes gathers, over the golden set, how many rows there are of an output and
+// how large its expected numbers are.
+type sizes struct {
+	rows, ofData          int     // all rows, and those of the data
+	largest, largestOfAll float64 // finite magnitudes of the data's rows, and of all
+}
+
+func (s *sizes) add(why string, expected *answer, o *bundle.Output) {
+	for row := range expected.rows() {
+		v, ok := expected.at(o.Name, row)
+		if !ok {
+			continue
+		}
+		most := largest(v, o.Type)
+		s.rows++
+		s.largestOfAll = max(s.largestOfAll, most)
+		if natural(why) {
+			s.ofData++
+			s.largest = max(s.largest, most)
+		}
+	}
+}
+
+// scale is the size of an output: that of the rows of the data, because a huge
+// answer to a made-up row would blunt the comparison of all others. Where there
+// are none, all rows count.
+func (s *sizes) scale() float64 {
+	most := s.largest
+	if s.ofData == 0 {
+		most = s.largestOfAll
+	}
+	return cmp.Or(most, 1)
+}
+
+// largest is the largest finite magnitude in a value, 0 where there is none.
+func largest(v any, t tensor.Type) float64 {
+	most := 0.0
+	if !t.IsFloat() {
+		return most
+	}
+	leaves(v, "", func(_ string, leaf any) {
+		if f, ok := number(leaf, t); ok && !math.IsInf(f, 0) && f == f {
+			most = max(most, math.Abs(f))
+		}
+	})
+	return most
+}
+
+// allowed is how far a number may be from the expected one; scale makes abs
+// relative to the size of the output. Beside NaN and the infinities nothing is near.
 func allowed(t wire.ToleranceUsed, expected, scale float64) float64 {
 	if math.IsInf(expected, 0) || expected != expected {
 		return 0

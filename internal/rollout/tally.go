@@ -73,7 +73,9 @@ func (t *Tally) Observe(o Observation) {
 	case open && o.Kind == Ended && o.Runs[o.Side].Time > f.patience && !o.failsBoth():
 		t.giveUp(f) // the caller may learn of it only now
 	case open && o.Kind == Ended:
-		t.client(o, o.Runs[o.Side])
+		// The canary's callers do not wait longer, so nobody's may: what stops both
+		// versions for a while is no difference between them.
+		t.client(o, o.Runs[o.Side].within(f.patience))
 	case open:
 		t.compare(o, o.Runs[Stable].within(f.patience), o.Runs[Canary].within(f.patience))
 	}

@@ -235,6 +235,22 @@ func TestBothHang(t *testing.T) {
 	}
 }
 
+// So does one whose requests are told of only when they have ended: the canary's
+// were given up, and those of the stable version took as long.
+func TestBothHangToldAtTheEnd(t *testing.T) {
+	s := newScript(defaults).client(Stable, 200, 10, fine).client(Canary, 200, 10, fine).copies(200, 10, fine, fine, 0)
+	for id := range uint64(40) {
+		o := Observation{Kind: Began, At: at(s.t), ID: 1000 + id, Side: Side(id % 2), Rows: 1}
+		s.Observe(o)
+		o.Kind = Ended
+		o.Runs[o.Side] = [2]Run{{OK, 2 * time.Second, 0}, {Failed, time.Second, 0}}[o.Side]
+		s.Observe(o)
+	}
+	if d := s.decide(); d.Action == RollBack {
+		t.Error(d)
+	}
+}
+
 // Patience grows with the stable version's times, those of late answers, too.
 func TestPatience(t *testing.T) {
 	s := newScript(defaults)

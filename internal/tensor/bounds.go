@@ -88,6 +88,15 @@ func (r *Range) hasInteger(bits uint64) bool {
 	return r.lowest <= v && v <= r.highest
 }
 
+// Ends returns both ends as they were written, empty where a side is open; nil
+// is open on both.
+func (r *Range) Ends() (minimum, maximum string) {
+	if r == nil {
+		return "", ""
+	}
+	return r.minimum, r.maximum
+}
+
 // String says the range for errors: from 0 to 9, of at least 0, of at most 9.
 func (r *Range) String() string {
 	switch {

@@ -1,12 +1,18 @@
 package tensor
 
 import (
+	"fmt"
+
 	"github.com/tenon-ml/tenon/internal/fault"
 )
 
 // maxFindings bounds the list of findings in one answer: enough to see the
 // pattern, little enough to read.
 const maxFindings = 20
+
+// maxCounted bounds how many are counted beside those that are listed: reading
+// on costs what a right request of that size does.
+const maxCounted = 10_000
 
 // Codes of findings inside a request (fault.Field.Code).
 const (
@@ -25,14 +31,16 @@ const (
 // Decoder reads the two body forms into a frame. One decoder serves one
 // request; after a method fails the frame holds nothing of use.
 //
-// A wrong value does not end the walk: findings are collected, at most 20, so
-// that a caller sees all of them at once. Broken JSON ends it.
+// A wrong value does not end the walk: the first findings are listed and the
+// others counted, so that a caller sees at once what is wrong, and how much of
+// it. Broken JSON ends it.
 type Decoder struct {
 	scan  *Scanner
 	frame *Frame
 	place place
 	seen  []int // per column, unused ones too: the last row that held it, plus one
 	fault *fault.Error
+	count int // findings, listed or not
 }
 
 // NewDecoder reads from scan into frame.
@@ -78,8 +86,8 @@ func (d *Decoder) wantsWhole() bool {
 
 // proceed ends the walk with the findings once there are enough of them.
 func (d *Decoder) proceed(err error) error {
-	if err == nil && d.full() {
-		return d.fault
+	if err == nil && d.count >= maxCounted {
+		return d.refusal()
 	}
 	return err
 }
@@ -230,19 +238,31 @@ func (d *Decoder) finish() error {
 		d.find(findShape, "the graph takes exactly %d rows at a time, got %d", want, d.frame.Rows)
 	}
 	if d.fault != nil {
-		return d.fault
+		return d.refusal()
 	}
 	return nil
 }
 
-func (d *Decoder) full() bool { return d.fault != nil && len(d.fault.Fields) >= maxFindings }
+// refusal is the fault of the request, once the walk has ended.
+func (d *Decoder) refusal() error {
+	switch {
+	case d.count <= maxFindings:
+		d.fault.Detail = "The request does not fit the model's signature; errors says where."
+	case d.count < maxCounted:
+		d.fault.Detail = fmt.Sprintf("The request does not fit the model's signature in %d places; errors lists the first %d.", d.count, maxFindings)
+	default:
+		d.fault.Detail = fmt.Sprintf("The request does not fit the model's signature in at least %d places; errors lists the first %d.", maxCounted, maxFindings)
+	}
+	return d.fault
+}
 
 // find records a finding at the present place.
 func (d *Decoder) find(code, format string, args ...any) {
+	d.count++
 	if d.fault == nil {
-		d.fault = fault.New(fault.Invalid, fault.InvalidInput, "The request does not fit the model's signature; errors says where.")
+		d.fault = fault.New(fault.Invalid, fault.InvalidInput, "")
 	}
-	if !d.full() {
+	if d.count <= maxFindings {
 		d.fault.At(d.place.path(d.frame.Layout), code, format, args...)
 	}
 }
@@ -270,5 +290,5 @@ func (d *Decoder) wrongForm(format string) error {
 		return err
 	}
 	d.find(findType, format, describe(literal))
-	return d.fault
+	return d.refusal()
 }

@@ -174,11 +174,48 @@ func TestBrokenJSONIsNamedWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestFindingsEndAtTwenty(t *testing.T) {
-	rows := strings.Repeat(`{"sex":1,"body mass":"x","year":"x","b":"x","a":"x"},`, 1000)
-	_, err := decode(t, mixed(), "instances", "["+rows[:len(rows)-1]+"]")
-	if e := fault.As(err); e == nil || len(e.Fields) != maxFindings {
-		t.Fatalf("got %v", err)
+// TestFindingsAreCounted: at most twenty are listed, and all counted up to a
+// bound, in both forms.
+func TestFindingsAreCounted(t *testing.T) {
+	rows := func(n int) string {
+		list := strings.Repeat(`{"sex":1,"body mass":"x","year":"x","b":"x","a":"x"},`, n)
+		return "[" + list[:len(list)-1] + "]"
+	}
+	columns := func(n int) string {
+		list := strings.Repeat(`"x",`, n)
+		return `{"sex":[` + list[:len(list)-1] + `],"nope":1,"a":[` + list[:len(list)-1] + `]}`
+	}
+	for _, c := range []struct {
+		form, body string
+		listed     int
+		says       string
+	}{
+		{"instances", rows(4), 20, "signature; errors says where."},
+		{"instances", rows(5), 20, "signature in 25 places; errors lists the first 20."},
+		{"instances", rows(1000), 20, "signature in 5000 places; errors lists the first 20."},
+		{"instances", rows(3000), 20, "signature in at least 10000 places; errors lists the first 20."},
+		{"inputs", columns(16), 20, "signature; errors says where."},
+		{"inputs", columns(30), 20, "signature in 34 places; errors lists the first 20."},
+		{"inputs", columns(20_000), 20, "signature in at least 10000 places; errors lists the first 20."},
+	} {
+		_, err := decode(t, mixed(), c.form, c.body)
+		if e := fault.As(err); e == nil || len(e.Fields) != c.listed || !strings.HasSuffix(e.Detail, c.says) {
+			t.Errorf("%.60s: %.300v, want %q", c.body, err, c.says)
+		}
+	}
+}
+
+// TestTheWalkEndsAtItsBound: what comes behind is not looked at.
+func TestTheWalkEndsAtItsBound(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		n := maxCounted / 5
+		if broken {
+			n = maxCounted/5 - 1
+		}
+		_, err := decode(t, mixed(), "instances", "["+strings.Repeat(`{"sex":1,"body mass":"x","year":"x","b":"x","a":"x"},`, n)+"nope]")
+		if e := fault.As(err); e == nil || (e.Code == fault.InvalidJSON) != broken {
+			t.Errorf("%d rows: %.200v", n, err)
+		}
 	}
 }
 

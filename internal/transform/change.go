@@ -27,6 +27,7 @@ const (
 	ChangeShape    = "shape"
 	ChangeMissing  = "missing"  // whether null is allowed
 	ChangeDomain   = "domain"   // the values that are accepted
+	ChangeRange    = "range"    // the least and the greatest number that is accepted
 	ChangeReserved = "reserved" // the text that stands for a missing value
 	ChangeRows     = "rows"     // how many rows a request may have
 	ChangeKind     = "kind"

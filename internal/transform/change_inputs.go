@@ -78,10 +78,14 @@ type accepts struct {
 	buffer *tensor.Buffer
 	values []string // of a closed domain, as JSON writes them, sorted; nil: open
 	known  map[string]bool
+	least  end
+	most   end
 }
 
 func acceptsOf(l *tensor.Layout, c *tensor.Column) accepts {
 	a := accepts{Column: c, buffer: &l.Buffers[c.Buffer], values: valuesOf(c)}
+	minimum, maximum := c.Range.Ends()
+	a.least, a.most = endOf(minimum), endOf(maximum)
 	a.known = setOf(a.values)
 	return a
 }
@@ -96,8 +100,8 @@ func setOf(list []string) map[string]bool {
 
 func (d *diff) column(was, is accepts) {
 	if d.inputType(was, is) {
-		// A column's least and greatest number belong here, too, once there are any.
 		d.inputDomain(was, is)
+		d.inputRange(was, is)
 	}
 	d.inputShape(was.Column, is.Column)
 	switch {
@@ -253,7 +257,7 @@ func (a accepts) takes(value string) bool {
 		return true
 	}
 	low, high := a.limits()
-	return low <= n && n <= high && (!a.Type.IsInteger() || n == math.Trunc(n))
+	return low <= n && n <= high && a.least.has(value, -1) && a.most.has(value, 1) && (!a.Type.IsInteger() || n == math.Trunc(n))
 }
 
 // without returns the texts of list that are not in other.

@@ -25,6 +25,12 @@ func (d *diff) outputs(old, next *Plan) {
 		}
 		d.outputType(was.Type, is.Type)
 		switch {
+		case is.Finite && !was.Finite:
+			d.note(ChangeRange, "rows for which it is no finite number are refused now")
+		case was.Finite && !is.Finite:
+			d.note(ChangeRange, "may be missing or infinite now")
+		}
+		switch {
 		case was.Kind != is.Kind && (was.Kind == bundle.KindProbabilities || is.Kind == bundle.KindProbabilities):
 		case is.Kind == bundle.KindProbabilities:
 			d.classes(was.Classes, is.Classes)

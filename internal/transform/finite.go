@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"fmt"
+
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/tensor"
 )
@@ -17,6 +19,7 @@ const maxFindings = 20
 // returns an invalid fault that names them. outs are the frame's Results.
 func (p *Plan) HoldFinite(outs []tensor.Output, frame *tensor.Frame) error {
 	var found *fault.Error
+	count := 0
 	for i := range p.Outputs {
 		if !p.Outputs[i].Finite || outs[i].Whole || outs[i].AllFinite(frame.Rows) {
 			continue
@@ -28,13 +31,16 @@ func (p *Plan) HoldFinite(outs []tensor.Output, frame *tensor.Frame) error {
 			if found == nil {
 				found = fault.New(fault.Invalid, fault.InvalidInput, "The model has no answer for every row; errors says which it lacks.")
 			}
-			if len(found.Fields) == maxFindings {
-				return found
+			if count++; count > maxFindings {
+				continue
 			}
 			found.At(frame.RowPath(row), findNoAnswer,
 				"the model gives no number for row %d: its output %q would be NaN or infinite, for which the original pipeline has no answer; "+
 					"look for values far outside of the training data", row, p.Outputs[i].Name)
 		}
+	}
+	if count > maxFindings {
+		found.Detail = fmt.Sprintf("The model lacks %d answers; errors lists the first %d.", count, maxFindings)
 	}
 	if found != nil {
 		return found

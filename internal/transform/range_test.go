@@ -1,6 +1,8 @@
 package transform_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +76,10 @@ func TestHoldFinite(t *testing.T) {
 	finite := func(more string) string { return `{"name":"y","finite":true,` + more + `}` }
 	value, proba := finite(`"kind":"value"`), finite(`"kind":"probabilities","classes":["a","b"]`)
 	second := `{"name":"z","kind":"value","from":"y","column":0},` + finite(`"kind":"value","column":1`)
+	var twenty strings.Builder
+	for row := range 20 {
+		fmt.Fprintf(&twenty, "instances[%d] ", row)
+	}
 	tests := []struct {
 		name, outputs, shape string
 		width                int
@@ -86,6 +92,7 @@ func TestHoldFinite(t *testing.T) {
 		{"a probability", proba, "float64[N,2]", 2, rows(zero, zero, zero, nan), "instances[1]"},
 		{"a vector", finite(`"kind":"value","shape":[2]`), "float64[N,2]", 2, rows(nan, zero, zero, zero), "instances[0]"},
 		{"one column of two", second, "float64[N,2]", 2, rows(nan, zero, zero, nan), "instances[1]"},
+		{"many", value, "float64[N]", 1, rows(slices.Repeat([]string{nan}, 25)...), strings.TrimSpace(twenty.String())},
 		{"not declared", `{"name":"y","kind":"value"}`, "float64[N]", 1, rows(nan), ""},
 	}
 	for _, test := range tests {
@@ -111,8 +118,12 @@ func TestHoldFinite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := places(p.HoldFinite(outs, frame)); got != test.want {
+			err = p.HoldFinite(outs, frame)
+			if got := places(err); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if many := n > 20; many && !strings.HasPrefix(fault.As(err).Detail, "The model lacks 25 answers; errors lists the first 20.") {
+				t.Errorf("%v does not say how many", err)
 			}
 		})
 	}

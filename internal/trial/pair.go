@@ -119,6 +119,10 @@ func ask(ctx context.Context, lease host.Lease, e *host.Event, patience time.Dur
 	if asked.Err = e.Decode(frame); asked.Err != nil {
 		return asked
 	}
+	if frame.Rows != e.Rows {
+		asked.Err = divergence.OtherRows(frame.Rows, e.Rows)
+		return asked
+	}
 	asked.Outputs, asked.Timing, asked.Err = lease.Predict(ctx, frame)
 	return asked
 }

@@ -98,7 +98,7 @@ func answer(behaves map[int]behave) func(context.Context, engine.Graph, []*tenso
 		mu.Unlock()
 		out := tensor.New(tensor.Float32, int64(in[0].Rows()))
 		copy(tensor.View[float32](out), tensor.View[float32](in[0]))
-		time.Sleep(2 * time.Millisecond)
+		<-time.After(2 * time.Millisecond)
 		if b := behaves[version]; b != nil {
 			err = b(ctx, call, out)
 		}
@@ -204,7 +204,7 @@ func (s *server) clients() (stop func()) {
 		all.Go(func() {
 			for n := c; ctx.Err() == nil; n += 10 {
 				s.ask(n % 170)
-				time.Sleep(200 * time.Millisecond)
+				<-time.After(200 * time.Millisecond)
 			}
 		})
 	}
@@ -216,7 +216,7 @@ func (s *server) clients() (stop func()) {
 func look(most time.Duration, done func() bool, servers ...*server) time.Duration {
 	begun := time.Now()
 	for time.Since(begun) < most && !done() {
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		for _, s := range servers {
 			s.ticks <- time.Now()
 			synctest.Wait()
@@ -244,4 +244,3 @@ func (l *history) last() string {
 	}
 	return l.reasons[len(l.reasons)-1]
 }
-

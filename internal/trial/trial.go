@@ -166,6 +166,9 @@ func (t *trial) decide(ctx context.Context) {
 	if t.tally == nil || t.acting {
 		return
 	}
+	if v := t.routes.Loaded[t.routes.Canary.Version]; v != nil {
+		v.SetPatience(t.tally.Patience())
+	}
 	t.said = t.decision()
 	if t.said.Action == rollout.Hold {
 		return

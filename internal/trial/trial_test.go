@@ -26,7 +26,7 @@ func TestCanaries(t *testing.T) {
 		"failing": {func(_ context.Context, call int, _ *tensor.Tensor) error {
 			return errors.Join(map[bool]error{true: errors.New("no room")}[call%5 == 0])
 		}, "rolled back: "},
-		"slow": {func(context.Context, int, *tensor.Tensor) error { time.Sleep(20 * time.Millisecond); return nil }, "took over 2 times as long"},
+		"slow": {func(context.Context, int, *tensor.Tensor) error { <-time.After(20 * time.Millisecond); return nil }, "took over 2 times as long"},
 		"wrong": {func(_ context.Context, _ int, out *tensor.Tensor) error {
 			tensor.View[float32](out)[0] += 1000
 			return nil

@@ -140,7 +140,7 @@ def test_wide_rows_travel_in_fewer_and_smaller_bodies() -> None:
     truth = {"prediction": np.arange(90.0)}
     (chosen,) = golden.select([Sample("training", np.zeros((90, 30_000)), range(90), truth)], wide, outputs)
     assert len(chosen) == 66, "2,000,000 values"
-    sizes = [len(body) for body in golden.bodies([chosen], wide)]
+    sizes = [stop - start for _, start, stop in golden.cuts([chosen], wide)]
     assert max(sizes) == golden.VALUES // 30_000
     assert sum(sizes) == 66 + max(sizes)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from tenon import wire
-from tenon.compare import differences, scale_of, session
+from tenon.compare import Sample, differences, distances, scale_of, session
 from tenon.errors import ROW_COLUMNS
 from tenon.inputs import describe, feeds
 from tenon.lowering import lower
@@ -77,8 +77,6 @@ def test_any_forest_is_bit_equal(seed: int, classes: int, depth: int | None, lea
 
 
 def test_distances_judge_as_the_format_says() -> None:
-    from tenon.compare import distances
-
     output = Output("prediction", "value", "float64", "p", tolerance=LOWERED)
     expected = np.array([1000.0, 0.0, np.nan, np.inf, 1.0, np.nan])
     got = np.array([1000.0 + 1.0e-6, 0.9e-9, np.nan, np.inf, np.nan, 1.0])
@@ -88,6 +86,23 @@ def test_distances_judge_as_the_format_says() -> None:
     got = np.array([1000.0 + 1.1e-6, 1.1e-9, 1.0, -np.inf, 1.0, np.nan])
     assert distances(output, expected, got, 1000.0)[1].tolist() == [True, True, True, True, False, False]
     assert scale_of([output], []) == {"prediction": 1.0}
+
+
+def test_a_huge_made_up_row_does_not_blunt_the_comparison_of_others() -> None:
+    output = Output("prediction", "value", "float64", "p", tolerance={"rel": 0.0, "abs": 0.01})
+
+    def sample(why: str, *answers: float) -> Sample:
+        rows = list(range(len(answers)))
+        return Sample(why, np.zeros((len(rows), 1)), rows, {"prediction": np.array(answers)})
+
+    data, made = sample("hold-out", 1.0, -2.0, np.inf), sample("extreme", 1e300)
+    assert scale_of([output], [data, made]) == {"prediction": 2.0}
+    assert scale_of([output], [made, sample("training", 3.0), data]) == {"prediction": 3.0}
+    assert scale_of([output], [made]) == {"prediction": 1e300}
+    expected, got = np.array([1.0, 1.0, 100.0, 100.0]), np.array([1.019, 1.021, 100.9, 101.1])
+    assert distances(output, expected, got, 2.0)[1].tolist() == [False, True, False, True]
+    wide, off = np.array([[100.0, 0.0], [1.0, 0.0]]), np.array([[100.0, 0.9], [1.0, 0.9]])
+    assert distances(output, wide, off, 2.0)[1].tolist() == [[False, False], [False, True]]
 
 
 def test_no_rows_no_differences(tmp_path: Path) -> None:

@@ -165,9 +165,6 @@ func (l Lease) run(ctx context.Context, feeds []*tensor.Tensor) (raw []*tensor.T
 	t.Queue = time.Since(started)
 	raw, err = l.session.Run(ctx, feeds)
 	t.Run = time.Since(started) - t.Queue
-	if l.Role == Stable && err == nil {
-		l.took(t.Run)
-	}
 	return raw, t, err
 }
 

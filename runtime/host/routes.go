@@ -115,6 +115,10 @@ func (h *Host) Mirror(model string, version int) (Lease, error) {
 	})
 }
 
+// Aside makes a lease of a version that the caller owns, routed or not: its runs
+// are those of a copy, and its release lets go of what the caller owned.
+func (h *Host) Aside(v *Version) Lease { return Lease{host: h, Version: v, Role: Mirrored} }
+
 // pin looks up a version in the present routes until it holds one.
 func (h *Host) pin(model string, choose func(*Routes) (*Version, Role, error)) (Lease, error) {
 	for {

@@ -64,29 +64,18 @@ func draw(model string, version int, caller string) uint64 {
 	return sum % 100
 }
 
-// leastPatience is how long a canary may always take.
-const leastPatience = time.Second
+// blindPatience is how long a canary's caller waits while nobody has said.
+const blindPatience = 10 * time.Second
 
-// Patience is how long a canary's caller waits for it before the stable
-// version is asked in its place: ten times as long as that one ever took, and a
-// second at least. ok is false while nothing is known to compare with.
-func (l Lease) Patience() (patience time.Duration, ok bool) {
-	if l.Role != Canary {
-		return 0, false
+// Patience is how long a caller waits for a version on trial before the stable
+// one is asked in its place.
+func (v *Version) Patience() time.Duration {
+	if d := v.patience.Load(); d > 0 {
+		return time.Duration(d)
 	}
-	stable := l.routes.Loaded[l.routes.Traffic.Stable]
-	if stable == nil || stable.slowest.Load() == 0 {
-		return 0, false
-	}
-	return max(leastPatience, 10*time.Duration(stable.slowest.Load())), true
+	return blindPatience
 }
 
-// took notes how long the stable version takes.
-func (v *Version) took(d time.Duration) {
-	for {
-		before := v.slowest.Load()
-		if int64(d) <= before || v.slowest.CompareAndSwap(before, int64(d)) {
-			return
-		}
-	}
-}
+// SetPatience sets it. Whoever watches the trial does, by what is known of the
+// stable version.
+func (v *Version) SetPatience(d time.Duration) { v.patience.Store(int64(d)) }

@@ -36,11 +36,11 @@ type Version struct {
 	Graph  *onnx.Model // what the walk of the model file told
 	Placed Placement
 
-	check   *divergence.Check
-	session engine.Session
-	parity  atomic.Pointer[string]
-	owners  atomic.Int64
-	slowest atomic.Int64 // nanoseconds of a run as the stable version
+	check    *divergence.Check
+	session  engine.Session
+	parity   atomic.Pointer[string]
+	owners   atomic.Int64
+	patience atomic.Int64 // of its callers while it is on trial; 0: not set
 }
 
 // Outputs describes the version's outputs, in their order.

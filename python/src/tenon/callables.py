@@ -120,7 +120,6 @@ def _agreed(
     expected = truth(rows)
     # A NaN is what functions say that do not expect a missing value.
     silent = {names[i] for i, nothing in zip(kept, _nothing(expected, len(kept)), strict=True) if nothing}
-    # The scale is that of X: a made-up row must not stretch it.
     tried = Sample("missing", rows, [names[i] for i in kept], expected)
     wrong = set(differences(model, placed, outputs, [sample, tried]).query("why == 'missing'")["row"])
     bad = {(edits[i].why, edits[i].input) for i in range(len(edits)) if i not in kept}

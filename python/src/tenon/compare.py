@@ -22,6 +22,8 @@ SMALL_RUNS = 250
 LARGEST = 20_000
 """Rows in a run, so that a long hold-out set does not hold all intermediate tensors at once."""
 SHOWN = 5
+OF_DATA = ("hold-out", "training")
+"""Kinds of samples that are rows of the data as it is; the others were made up, or chosen for what they reach."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,22 @@ def run(
 
 
 def scale_of(outputs: Sequence[Output], samples: Sequence[Sample]) -> dict[str, float]:
-    """By output: the largest finite magnitude of the truth, 1 if that is 0; `abs` is a share of it."""
-    scales = {}
-    for output in outputs:
-        largest = 0.0
-        for sample in samples:
-            values = sample.expected[output.name]
-            if values.dtype.kind == "f":
-                largest = max(largest, float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0)))
-        scales[output.name] = largest or 1.0
-    return scales
+    """By output: the largest finite magnitude of the truth, 1 if that is 0; `abs` is a share of it.
+
+    Rows of the data decide, where there are any: a huge answer to a made-up row would blunt the comparison of all.
+    """
+    told = [s for s in samples if s.why in OF_DATA] or samples
+    found = {o.name: [float(_largest(s.expected[o.name]).max(initial=0.0)) for s in told] for o in outputs}
+    return {name: max(values, default=0.0) or 1.0 for name, values in found.items()}
+
+
+def _largest(values: Array) -> Array:
+    """By row [N], the largest finite magnitude; 0 where there is none."""
+    if values.dtype.kind != "f":
+        return np.zeros(len(values))
+    wide = np.abs(values.reshape(len(values), -1).astype(np.float64))
+    most: Array = np.where(np.isfinite(wide), wide, 0.0).max(axis=1, initial=0.0)
+    return most
 
 
 def refuse(
@@ -182,7 +190,8 @@ def _line(sample: Sample, row: int, *values: Any) -> dict[str, Any]:
 def distances(output: Output, expected: Array, got: Array, scale: float) -> tuple[Array, Array]:
     """|got - expected| and where it is more than abs·scale + rel·|expected|; 1 where what must be equal is not.
 
-    Both NaN are equal, as are equal infinities.
+    A row [N, …] that is larger than `scale` is held by its own size: no row of the data is, but one that was made up
+    may be. Both NaN are equal, as are equal infinities.
     """
     if expected.dtype.kind != "f":
         wrong = np.asarray(got != expected, dtype=bool)
@@ -192,7 +201,8 @@ def distances(output: Output, expected: Array, got: Array, scale: float) -> tupl
         wide, other = expected.astype(np.float64), got.astype(np.float64)
         equal = (wide == other) | (np.isnan(wide) & np.isnan(other))
         distance = np.where(equal, 0.0, np.abs(other - wide))
-        limit = tolerance["abs"] * scale + tolerance["rel"] * np.abs(wide)
+        size = np.maximum(scale, _largest(wide)).reshape(-1, *[1] * (wide.ndim - 1))
+        limit = tolerance["abs"] * size + tolerance["rel"] * np.abs(wide)
         within = np.isfinite(wide) & np.isfinite(other) & (distance <= limit)
     distance = np.where(np.isnan(distance), np.inf, distance)
     return distance, ~(equal | within)

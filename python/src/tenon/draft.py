@@ -198,7 +198,7 @@ def _typed(column: Input, category: Any) -> Any:
 def servable(
     sample: Sample, inputs: Sequence[Input], policies: Sequence[Policy], held: Sample
 ) -> Sample | None:
-    """The rows of a made-up sample that a server will accept and that do not stretch the comparison's scale."""
+    """The rows of a made-up sample that a server will accept and whose answers are of the data's size."""
     kept = rows.within_scale(sample, held)
     if kept is None:
         return None
@@ -212,7 +212,9 @@ def servable(
                 good &= (values.isin(list(policy.domain)) | values.isna()).to_numpy()
         for end, beyond in ((policy.minimum, operator.lt), (policy.maximum, operator.gt)):
             if end is not None:
-                outside = pd.DataFrame(beyond(values, end)).fillna(False).to_numpy(dtype=bool)
+                outside = np.asarray(beyond(values, end))
+                if outside.dtype != bool:  # of nullable columns, with NA in it
+                    outside = np.where(pd.isna(outside), False, outside).astype(bool)
                 good &= ~outside.reshape(len(kept), -1).any(axis=1)
     return rows.choose(kept, np.flatnonzero(good))
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tenon import wire
-from tenon.compare import Sample
-from tenon.inputs import Array, Input, take
+from tenon.compare import OF_DATA, Sample
+from tenon.inputs import Array, Input
 from tenon.samples import choose
 from tenon.signature import Output
 
@@ -38,7 +38,7 @@ def select(samples: Sequence[Sample], inputs: Sequence[Input], outputs: Sequence
     most = min(HOLDOUT_ROWS, max(LEAST_ROWS, ALL_VALUES // width(inputs)))
     chosen = []
     for sample in samples:
-        if sample.why in ("hold-out", "training"):
+        if sample.why in OF_DATA:
             rows = stratified(sample, outputs, most)
         else:
             limit = min(most, MADE_ROWS.get(sample.why, EDGE_ROWS))
@@ -64,7 +64,7 @@ class Size:
 
 def size(samples: Sequence[Sample], inputs: Sequence[Input]) -> Size:
     """The size of the golden set that is written of these samples."""
-    sizes = [len(body) for body in bodies(samples, inputs)]
+    sizes = [stop - start for _, start, stop in cuts(samples, inputs)]
     return Size(sum(map(len, samples)), sum(sizes), max(sizes))
 
 
@@ -109,12 +109,15 @@ def write(
     """Writes requests.jsonl.gz and answers.jsonl.gz line by line."""
     folder.mkdir()
     with _lines(folder / "requests.jsonl.gz") as requests, _lines(folder / "answers.jsonl.gz") as answers:
-        for number, sample in enumerate(bodies(samples, inputs)):
+        held: Sample | None = None
+        for number, (sample, start, stop) in enumerate(cuts(samples, inputs)):
             row_form, permuted = number % 2 == 0, number % 3 == 2
-            columns = wire.columns_of(inputs, sample.frame)
+            if sample is not held:  # a column costs more than its values: each is taken out of the frame once
+                held, whole = sample, wire.columns_of(inputs, sample.frame)
+            columns = {k: v[start:stop] for k, v in whole.items()}
             if permuted:
                 columns = dict(reversed(columns.items()))
-            said: Any = wire.answer_columns(outputs, sample.expected)
+            said: Any = wire.answer_columns(outputs, {k: v[start:stop] for k, v in sample.expected.items()})
             body = {"instances": wire.rows_of(columns)} if row_form else {"inputs": columns}
             answer = {"predictions": wire.rows_of(said)} if row_form else {"outputs": said}
             name = f"g{number:05d}"
@@ -122,21 +125,19 @@ def write(
             answers.write((wire.dumps({"id": name, **answer}) + "\n").encode())
 
 
-def bodies(samples: Sequence[Sample], inputs: Sequence[Input]) -> Iterator[Sample]:
-    """The samples cut into bodies of 1, 2, 7 and 50 rows in turn, then hold-out rows all at once."""
+def cuts(samples: Sequence[Sample], inputs: Sequence[Input]) -> Iterator[tuple[Sample, int, int]]:
+    """The bodies, as the sample that each is of, its first row and the one behind its last.
+
+    Each sample is cut into bodies of 1, 2, 7 and 50 rows in turn; then come hold-out rows all at once.
+    """
     most = max(1, VALUES // width(inputs))
     for sample in samples:
         sizes, start = itertools.cycle(SIZES), 0
         while start < len(sample):
             stop = min(start + min(next(sizes), most), len(sample))
-            yield _rows(sample, start, stop)
+            yield sample, start, stop
             start = stop
-    yield _rows(samples[0], 0, min(len(samples[0]), ALL_AT_ONCE, most))
-
-
-def _rows(sample: Sample, start: int, stop: int) -> Sample:
-    expected = {k: v[start:stop] for k, v in sample.expected.items()}
-    return Sample(sample.why, take(sample.frame, slice(start, stop)), sample.names[start:stop], expected)
+    yield samples[0], 0, min(len(samples[0]), ALL_AT_ONCE, most)
 
 
 @contextlib.contextmanager

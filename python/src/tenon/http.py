@@ -24,10 +24,6 @@ class _ConnectionError(ServerError):
     """No answer came, so nobody knows what the server did."""
 
 
-_SERVER_LISTS = 20
-"""Findings that a server lists at most."""
-
-
 def client(server: str | None) -> httpx.Client:
     """A client for `server`, else the one in TENON_URL, else the default address."""
     url = server or os.environ.get("TENON_URL") or DEFAULT_SERVER
@@ -88,9 +84,8 @@ def _sentence(status: int, problem: dict[str, Any]) -> str:
     detail = str(problem.get("detail") or problem.get("title") or "")
     errors = [e for e in problem.get("errors") or [] if isinstance(e, dict)]
     listed = "; ".join(f"{e.get('path', '')}: {e.get('detail', '')}" for e in errors[:5])
-    # A server stops looking at its limit, so that nobody knows how many there are beyond it.
-    least = "at least " if len(errors) >= _SERVER_LISTS else ""
-    more = f"; and {least}{len(errors) - 5} more" if len(errors) > 5 else ""
+    # How many there are beyond those that a server lists is in its sentence.
+    more = f"; .errors lists {len(errors) - 5} more" if len(errors) > 5 else ""
     said = f"{head}: {detail}" if detail else head
     return f"{said} [{listed}{more}]" if listed else said
 

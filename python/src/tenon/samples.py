@@ -125,7 +125,7 @@ def all_missing(truth: Truth, inputs: Sequence[Input], base: Frame, allowed: Ite
 def within_scale(sample: Sample, held: Sample) -> Sample | None:
     """The rows whose numbers stay within those of the hold-out rows.
 
-    A huge answer to a made-up row would stretch the scale of the comparison and blunt it for all others.
+    A huge answer to a made-up row says little: it is held by its own size, beside which all that matters is lost.
     """
     kept = np.ones(len(sample), dtype=bool)
     for name, values in sample.expected.items():

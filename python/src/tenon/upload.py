@@ -65,6 +65,7 @@ def push(
     *,
     allow_parity_failure: bool = False,
     force: bool = False,
+    isolation: str | None = None,
 ) -> Version:
     """Uploads a bundle (what `export` returned, a tar or a folder); with `deploy` its version goes live.
 
@@ -74,11 +75,17 @@ def push(
     refusal for another reason. A terminal shows the progress.
 
     DeployError is a version that was registered and not put into traffic, such as one that refuses what callers of
-    the version in traffic send, or lacks what they read; `force` deploys that all the same.
+    the version in traffic send, or lacks what they read; `force` deploys that all the same. `isolation` of a version
+    that is deployed is where it runs: "shared" is in the server, "process" in a process of its own that may end without
+    harm to others, "auto" there if an operator is known to do so; without one, the server's setting is taken.
     """
     source = bundle if isinstance(bundle, Bundle) else open_bundle(path_of(bundle))
     if not is_model_name(source.name):
         raise TenonError(f"the bundle {source.path}: {bad_name(source.name)}")
+    if isolation is not None and not deploy:
+        raise TenonError(
+            "isolation is of a version that takes traffic: push(…, deploy=True, isolation=…), or deploy it later"
+        )
     with client(server) as http:
         answer = _upload(http, source, allow_parity_failure)
         version = Version(
@@ -90,14 +97,16 @@ def push(
             str(answer.get("loosened") or ""),
         )
         if deploy:
-            _deploy(http, version, force)
+            _deploy(http, version, force, isolation)
     return version
 
 
-def _deploy(http: httpx.Client, version: Version, force: bool) -> None:
+def _deploy(http: httpx.Client, version: Version, force: bool, isolation: str | None) -> None:
     wanted: dict[str, Any] = {"stable": version.number, "reason": "tenon.push(deploy=True)"}
     if force:
         wanted["force"] = True
+    if isolation is not None:
+        wanted["isolation"] = isolation
     try:
         change(http, "POST", f"/v1/models/{version.model}/deployments", json=wanted)
     except ServerError as e:

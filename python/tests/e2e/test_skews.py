@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
+import pandas as pd
 import pytest
 from examples import Case, exported
 from onnx import helper, version_converter
 from serving import Served
 from serving import tenon as command
+from sklearn.linear_model import LinearRegression
 from wrong import lowered, with_files
 from zoo import MODELS, SKEWS, Skew
 
@@ -107,6 +112,39 @@ def test_the_command_line_tells_the_cause(zoo: Zoo, server: Served, tmp_path: Pa
     said = 'Columns "age" and "temp" look swapped: with them exchanged,'
     assert said in done.stderr
     assert done.stderr.index(said) < done.stderr.index("expected")
+
+
+def test_a_huge_made_up_row_hides_no_skew(server: Served, tmp_path: Path) -> None:
+    """A wrong intercept beside a row that the pipeline answers 1e300 for: abs is no share of that."""
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"x": random.normal(0, 1, 400), "z": random.normal(0, 1, 400)})
+    pipeline = LinearRegression().fit(X, 2 * X["x"] - X["z"] + 1)
+    right = tenon.export(pipeline, X[:300], name="line", holdout=X[300:], path=tmp_path / "line.tenon")
+    skewed = copy.deepcopy(pipeline)
+    skewed.intercept_ += 0.25
+    huge = pd.DataFrame({"x": [4.9e299], "z": [0.0]})
+    golden = with_row(right, "extreme", huge, float(pipeline.predict(huge)[0]))
+    clean = with_files(right, tmp_path / "clean.tenon", **golden)
+    assert tenon.push(clean, server=server.url).parity == "proven"
+    graph = lowered(skewed, X[:300], X[300:])
+    error = refused(with_files(right, tmp_path / "wrong.tenon", model_onnx=graph, **golden), server)
+    assert error.report["outputs"][0]["scale"] < 100
+    assert error.report["causes"][0]["code"] == "output-shifted"
+
+
+def with_row(bundle: tenon.Bundle, why: str, row: pd.DataFrame, answer: float) -> dict[str, bytes]:
+    """The golden files with one more request of a row, and the pipeline's answer."""
+    more = {
+        "requests": {"id": "more", "why": why, "body": {"instances": row.to_dict("records")}},
+        "answers": {"id": "more", "predictions": [{"prediction": answer}]},
+    }
+    files = {}
+    with tarfile.open(bundle.path) as tar:
+        for kind, line in more.items():
+            name = f"golden/{kind}.jsonl.gz"
+            lines = gzip.decompress(tar.extractfile(name).read())  # type: ignore[union-attr]
+            files[name] = gzip.compress(lines + json.dumps(line).encode() + b"\n")
+    return files
 
 
 UNSEEN_BY_TEN_ROWS = [

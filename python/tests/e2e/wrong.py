@@ -22,7 +22,7 @@ from tenon.lowering import lower
 def lowered(pipeline: Any, X: Any, holdout: Any) -> bytes:
     """The graph that an export makes, without the export's check of it."""
     frame, held = as_frame(X, "X"), as_frame(holdout, "holdout")
-    return lower(pipeline, describe(frame, held), _outputs(pipeline, frame)).model()
+    return lower(pipeline, describe(frame, held), _outputs(pipeline, frame, None)).model()
 
 
 def with_files(bundle: Bundle, path: Path, **files: bytes) -> Bundle:
