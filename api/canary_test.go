@@ -125,6 +125,29 @@ func TestACanaryCostsItsCallersNothing(t *testing.T) {
 	wantProblem(t, r.send("POST", "/v1/models/iris/predict", `{"instances":[[1]]}`), 400, "invalid-input", "instances[0] shape")
 }
 
+// TestAHangingCanaryLeavesTime for the stable version to answer, also where
+// nothing is known of that one yet.
+func TestAHangingCanaryLeavesTime(t *testing.T) {
+	hangs := func(ctx context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		if markOf(g) == "b" {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return []*tensor.Tensor{tensor.New(tensor.Float32, int64(in[0].Rows()), 2)}, nil
+	}
+	r := serve(t, func(s *setup) {
+		s.engine, s.api.RequestTimeout = &engine.Fake{Compute: hangs}, 500*time.Millisecond
+	})
+	r.alike("a", "b")
+	r.deployed(`{"stable":1}`)
+	r.deployed(`{"canary":{"version":2,"steps":[99]}}`)
+	for range 3 {
+		if version := r.by(""); version != "1" {
+			t.Errorf("version %q answers", version)
+		}
+	}
+}
+
 // TestRollbackEndsTheCanary first, and goes back a version only then.
 func TestRollbackEndsTheCanary(t *testing.T) {
 	r := serve(t)
