@@ -7,6 +7,7 @@ import datetime
 import itertools
 import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tenon.bundlefile import Bundle, extract, path_of, write
-from tenon.compare import session
+from tenon.compare import largest, session
 from tenon.errors import ExportError
 from tenon.goldenfile import Golden
 from tenon.inputs import Array
@@ -79,6 +80,12 @@ class Quantized(Bundle):
     report: tuple[Agreement, ...] = ()
     sizes: tuple[int, int] = field(default=(0, 0))
     """Before, after."""
+
+    def __str__(self) -> str:
+        """The file, its sizes and how it agrees, a line an output."""
+        before, after = self.sizes
+        head = f"{self.path}: the model has {after} bytes, before {before}; against the original pipeline"
+        return "\n  ".join([head, *map(str, self.report)])
 
 
 def quantize(
@@ -246,16 +253,18 @@ def _report(
 
 
 def _agreed(output: Mapping[str, Any], got: Array, want: Array, counts: Array) -> Agreement:
-    """`counts` says of each row whether it counts for a share of rows; a distance is held in every row."""
+    """`counts` says of each row whether it counts for a share of rows, and for the distances beside that."""
     asked, rows = output["tolerance"], len(want)
     if want.dtype.kind != "f":
         same = (got == want).reshape(rows, -1).all(axis=1)
         return _shared(output["name"], same, counts, None, None, asked)
     a, b = got.reshape(rows, -1).astype(np.float64), want.reshape(rows, -1).astype(np.float64)
-    scale = float(np.max(np.abs(b[np.isfinite(b)]), initial=0.0)) or 1.0
+    sizes = largest(b)
+    scale = np.maximum(float(sizes[counts].max(initial=0.0)) or 1.0, sizes)[:, None]
     with np.errstate(invalid="ignore"):
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b)) / scale
-    far, mean = float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)), float(np.mean(apart))
+    held = apart if "abs" in asked else apart[counts]
+    far, mean = float(np.nan_to_num(held, nan=np.inf).max(initial=0.0)), float(np.mean(held))
     if "abs" in asked:
         return Agreement(output["name"], rows, None, far, mean, asked, far <= asked["abs"])
     if "cosine" in asked:
@@ -280,7 +289,8 @@ def _shared(
 def _head(head: dict[str, Any], source: Path, report: Sequence[Agreement]) -> dict[str, Any]:
     """The manifest of the quantised bundle: what it was made from, and its figures."""
     metrics = {f"agreement_{a.output}": a.agreement for a in report if a.agreement is not None}
-    metrics |= {f"distance_{a.output}": a.distance for a in report if a.distance is not None}
+    distances = {f"distance_{a.output}": a.distance for a in report if a.distance is not None}
+    metrics |= {k: v for k, v in distances.items() if math.isfinite(v)}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {
         **{k: v for k, v in head.items() if k not in ("files", "digest")},
