@@ -243,7 +243,7 @@ func TestBothHangToldAtTheEnd(t *testing.T) {
 		o := Observation{Kind: Began, At: at(s.t), ID: 1000 + id, Side: Side(id % 2), Rows: 1}
 		s.Observe(o)
 		o.Kind = Ended
-		o.Runs[o.Side] = [2]Run{{OK, 2 * time.Second, 0}, {Failed, time.Second, 0}}[o.Side]
+		o.Runs[o.Side] = [2]Run{{Outcome: OK, Time: 2 * time.Second}, {Outcome: Failed, Time: time.Second}}[o.Side]
 		s.Observe(o)
 	}
 	if d := s.decide(); d.Action == RollBack {
