@@ -112,7 +112,7 @@ def slower_over_time(p: Parts) -> None:
 
 
 def slow_in_the_tail(p: Parts) -> None:
-    p.turns = p.graph.where(p.graph.every(16, p.request), np.int64(8 * TURNS), p.turns)
+    p.turns = p.graph.where(p.graph.every(16, p.request), np.int64(30 * TURNS), p.turns)
 
 
 def hanging(p: Parts) -> None:
