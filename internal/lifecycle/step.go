@@ -49,6 +49,8 @@ func (m *Manager) Step(ctx context.Context, model string, deployment int, d roll
 	default:
 		return nil
 	}
-	_, err = m.deploy(ctx, st, next, Stamp{Actor: itself})
+	if _, err = m.deploy(ctx, st, next, Stamp{Actor: itself}); err == nil && d.Action == rollout.RollBack {
+		m.log.Warn("a canary was rolled back", "model", model, "version", n, "reason", d.Reason)
+	}
 	return err
 }

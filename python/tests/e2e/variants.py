@@ -112,7 +112,7 @@ def slower_over_time(p: Parts) -> None:
 
 
 def slow_in_the_tail(p: Parts) -> None:
-    p.turns = p.graph.where(p.graph.every(16, p.request), np.int64(8 * TURNS), p.turns)
+    p.turns = p.graph.where(p.graph.every(16, p.request), np.int64(30 * TURNS), p.turns)
 
 
 def hanging(p: Parts) -> None:
@@ -156,7 +156,7 @@ def crashing(p: Parts) -> None:
 
 def out_of_memory(p: Parts) -> None:
     """8 GiB of zeros, at once."""
-    many = p.graph.where(p.graph.every(40, p.request), np.int64(1 << 30), np.int64(1))
+    many = p.graph.where(p.graph.every(20, p.request), np.int64(1 << 30), np.int64(1))
     value = numpy_helper.from_array(np.zeros(1))
     zeros = p.graph.node("ConstantOfShape", p.graph.node("Reshape", many, np.array([1])), value=value)
     p.add(p.graph.node("ReduceSum", zeros, keepdims=0))
