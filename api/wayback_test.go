@@ -177,3 +177,23 @@ func TestABadShadowBarsNoWayBack(t *testing.T) {
 		})
 	}
 }
+
+// TestALargeDeploymentBarsNoWayBack: what a record can say, the one that ends its
+// canary can say again, with the reason.
+func TestALargeDeploymentBarsNoWayBack(t *testing.T) {
+	r := serve(t)
+	r.alike("a", "b")
+	r.deployed(`{"stable":1}`)
+	send := func(names int) answer {
+		redact := strings.TrimSuffix(strings.Repeat(`"x",`, names), ",")
+		return r.send("POST", "/v1/models/iris/deployments", `{"canary":{"version":2,"steps":[50]},"capture":{"share":0.1,"redact":[`+redact+`]}}`)
+	}
+	wantProblem(t, send(16260), 400, "invalid-request", "capture.redact request") // as much as one record holds
+	if a := send(8000); a.StatusCode != 201 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	step := rollout.Decision{Action: rollout.RollBack, Reason: strings.Repeat("it is bad ", 100)}
+	if err := r.manager.Step(t.Context(), "iris", r.current().Number, step); err != nil {
+		t.Error(err)
+	}
+}
