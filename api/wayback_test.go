@@ -12,6 +12,8 @@ import (
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/rollout"
+	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/engine"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
@@ -146,4 +148,52 @@ func TestAWayBackIsAlwaysOpen(t *testing.T) {
 	f.look(time.Second)
 	// A version that is not there yet must be loaded, or nothing is changed.
 	wantProblem(t, f.send("POST", "/v1/models/iris/rollback", `{"to":2}`), 422, string(fault.ModelRefused))
+}
+
+// TestABadShadowBarsNoWayBack: a canary is taken out beside a shadow that this
+// server cannot load, or whose later examination failed; the shadow stays as it is.
+func TestABadShadowBarsNoWayBack(t *testing.T) {
+	for name, spoil := range map[string]func(*follower){
+		"not loaded": func(*follower) {},
+		"failed later": func(f *follower) {
+			f.refuses.Store(false)
+			verdict := registry.NewVersion{Parity: registry.ParityFailed, Report: []byte("{}")}
+			must(f.t, f.first.other().RecordExamined(f.t.Context(), "iris", 2, verdict, registry.Stamp{Actor: "examination"}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := following(t, nil)
+			f.first.deployed(`{"canary":{"version":3,"steps":[50]},"shadow":2}`)
+			spoil(f)
+			f.look(0)
+			number := f.first.current().Number
+			step := rollout.Decision{Action: rollout.RollBack, Reason: "it is bad"}
+			if err := f.manager.Step(t.Context(), "iris", number, step); err != nil {
+				t.Errorf("the server cannot take the canary out: %v", err)
+			}
+			if d := f.first.current(); d.Canary != nil || d.Stable != 1 || d.Shadow != 2 {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
+// TestALargeDeploymentBarsNoWayBack: what a record can say, the one that ends its
+// canary can say again, with the reason.
+func TestALargeDeploymentBarsNoWayBack(t *testing.T) {
+	r := serve(t)
+	r.alike("a", "b")
+	r.deployed(`{"stable":1}`)
+	send := func(names int) answer {
+		redact := strings.TrimSuffix(strings.Repeat(`"x",`, names), ",")
+		return r.send("POST", "/v1/models/iris/deployments", `{"canary":{"version":2,"steps":[50]},"capture":{"share":0.1,"redact":[`+redact+`]}}`)
+	}
+	wantProblem(t, send(16260), 400, "invalid-request", "capture.redact request") // as much as one record holds
+	if a := send(8000); a.StatusCode != 201 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	step := rollout.Decision{Action: rollout.RollBack, Reason: strings.Repeat("it is bad ", 100)}
+	if err := r.manager.Step(t.Context(), "iris", r.current().Number, step); err != nil {
+		t.Error(err)
+	}
 }

@@ -146,13 +146,14 @@ func versionsIn(t *wire.Traffic) []int {
 }
 
 // deployableAll refuses versions that may not take traffic. A stable one may
-// stay beside a change of what is on trial: it is never taken down.
+// stay beside a change of what is on trial: it is never taken down. A shadow may
+// stay, too, or it would bar the way back of a canary beside it.
 func deployableAll(st *registry.State, t *wire.Traffic) error {
 	now := st.Current()
 	beside := now != nil && now.Stable == t.Stable &&
 		(t.Canary != nil || t.Shadow != 0 || now.Canary != nil || now.Shadow != 0)
 	for _, n := range versionsIn(t) {
-		if beside && n == t.Stable {
+		if beside && n == t.Stable || staysShadow(now, t, n) {
 			continue
 		}
 		if err := deployable(st, n); err != nil {
@@ -160,6 +161,11 @@ func deployableAll(st *registry.State, t *wire.Traffic) error {
 		}
 	}
 	return nil
+}
+
+// staysShadow reports whether n is the shadow of t and was before.
+func staysShadow(now *registry.Deployment, t *wire.Traffic, n int) bool {
+	return now != nil && n == now.Shadow && n == t.Shadow
 }
 
 // prepareAll loads and warms the versions of a deployment that need it. A way
@@ -170,7 +176,8 @@ func (m *Manager) prepareAll(ctx context.Context, st *registry.State, t *wire.Tr
 	for _, n := range versionsIn(t) {
 		v, err := m.prepare(ctx, st, n, t.Isolation)
 		now := st.Current()
-		if err != nil && wayBack && (m.loaded(st.Name, n) != nil || now != nil && now.Stable == n) {
+		stays := now != nil && now.Stable == n || staysShadow(now, t, n)
+		if err != nil && wayBack && (stays || m.loaded(st.Name, n) != nil) {
 			continue
 		}
 		if err != nil {

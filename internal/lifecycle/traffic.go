@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -56,9 +57,19 @@ func checkCanary(t *wire.Traffic) error {
 	return nil
 }
 
+// mostRedact is how large the names of redacted columns are as JSON. They go from
+// one deployment to the next, and each must have room for its reason in a record.
+const mostRedact = 32 << 10
+
 func checkCapture(c *wire.Capture) error {
-	if c != nil && !(c.Share > 0 && c.Share <= 1) {
+	if c == nil {
+		return nil
+	}
+	if !(c.Share > 0 && c.Share <= 1) {
 		return badTraffic("capture.share", "expected the share of requests that are kept, above 0 and up to 1")
+	}
+	if names, err := json.Marshal(c.Redact); err != nil || len(names) > mostRedact {
+		return badTraffic("capture.redact", "the names take %d bytes as JSON, and may take %d", len(names), mostRedact)
 	}
 	return nil
 }
