@@ -254,9 +254,9 @@ def _report(
         of_data.append(np.full(len(truth), why in NATURAL))
     counts = np.concatenate(of_data)
     counts = counts if counts.any() else ~counts  # where all are made up, they are what there is
-    said = {o["name"]: (np.concatenate(got[o["name"]]), np.concatenate(want[o["name"]])) for o in outputs}
-    silent = {o["name"] for o in outputs if o.get("finite") and not np.isfinite(said[o["name"]][0]).all()}
-    return [_agreed(o, *said[o["name"]], counts) for o in outputs], silent
+    both = {o["name"]: (np.concatenate(got[o["name"]]), np.concatenate(want[o["name"]])) for o in outputs}
+    silent = {o["name"] for o in outputs if o.get("finite") and not np.isfinite(both[o["name"]][0]).all()}
+    return [_agreed(o, *both[o["name"]], counts) for o in outputs], silent
 
 
 def _agreed(output: Mapping[str, Any], got: Array, want: Array, counts: Array) -> Agreement:
