@@ -32,8 +32,7 @@ type Options struct {
 type Host struct {
 	engine  engine.Engine
 	options Options
-	slots   lanes // of what callers wait for
-	trials  lanes // of versions on trial, and of copies
+	slots   lanes // of what callers wait for; versions on trial have their own
 	events  events
 	ending  ending
 
@@ -57,7 +56,6 @@ func New(e engine.Engine, options Options) *Host {
 	}
 	h := &Host{engine: e, options: options}
 	h.slots.open(options.Runs, options.Queued)
-	h.trials.open(options.Runs, options.Queued)
 	h.events.queue = make(chan *Event, queuedEvents)
 	h.routes.Store(&map[string]*Routes{})
 	return h
@@ -100,7 +98,7 @@ type Gauges struct {
 // Gauges returns how busy the host is.
 func (h *Host) Gauges() Gauges {
 	g := Gauges{
-		Running: len(h.slots.taken) + len(h.trials.taken), Waiting: int(h.slots.waiting.Load() + h.trials.waiting.Load()),
+		Running: len(h.slots.taken), Waiting: int(h.slots.waiting.Load()),
 		Dropped: h.events.dropped.Load(), Ending: h.ending.count(),
 	}
 	if process, ok := h.options.Process.(interface{ Restarts() int64 }); ok {
@@ -108,6 +106,10 @@ func (h *Host) Gauges() Gauges {
 	}
 	for _, routes := range h.table() {
 		g.Loaded += len(routes.Loaded)
+		for _, v := range routes.Loaded {
+			g.Running += len(v.trials.taken)
+			g.Waiting += int(v.trials.waiting.Load())
+		}
 		for _, err := range routes.Failed {
 			if !fault.Is(err, fault.NotReady) {
 				g.Failed++
@@ -156,7 +158,7 @@ func (l Lease) run(ctx context.Context, feeds []*tensor.Tensor) (raw []*tensor.T
 	started := time.Now()
 	lanes := &l.host.slots
 	if l.Role.onTrial() {
-		lanes = &l.host.trials
+		lanes = &l.trials
 	}
 	if err := lanes.enter(ctx); err != nil {
 		return nil, t, err

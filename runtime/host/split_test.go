@@ -20,7 +20,7 @@ import (
 func trial(t *testing.T, h *host.Host, share int, versions ...*host.Version) {
 	t.Helper()
 	r := &host.Routes{
-		Model: "iris", Known: map[int]bool{1: true, 2: true}, Loaded: map[int]*host.Version{},
+		Model: "iris", Known: map[int]bool{1: true, 2: true, 3: true}, Loaded: map[int]*host.Version{},
 		Traffic: wire.Traffic{Stable: 1, Canary: &wire.Canary{Version: 2, Steps: []int{share}}},
 	}
 	for _, v := range versions {

@@ -38,6 +38,7 @@ type Version struct {
 
 	check    *divergence.Check
 	session  engine.Session
+	trials   lanes // of its runs on trial, and on copies: one that hangs holds up no other
 	parity   atomic.Pointer[string]
 	owners   atomic.Int64
 	patience atomic.Int64 // of its callers while it is on trial; 0: not set
@@ -97,6 +98,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, Placed: placed, session: session}
 	v.check = divergence.NewCheck(v.Outputs())
 	v.owners.Store(1)
+	v.trials.open(h.options.Runs, h.options.Queued)
 	return v, nil
 }
 
