@@ -37,7 +37,15 @@ func TestServersFollowOneRegistry(t *testing.T) {
 		})
 		second.answers("/v1/models/bare", n)
 	}
+	if n := len(first.log.find(byAnother, "")); n != 0 {
+		t.Errorf("the server that made them logs %d as another's", n)
+	}
+	if line := second.log.wait(t, byAnother, ""); line["model"] != "bare" || line["actor"] != first.log.wait(t, inForce, "")["actor"] {
+		t.Errorf("%v", line)
+	}
 }
+
+const byAnother = "another server made a deployment"
 
 // TestMendedModelServesAgain: a model whose log was restored leaves quarantine
 // without a restart, and one whose log is damaged under the server enters it.

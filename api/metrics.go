@@ -68,7 +68,9 @@ func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if manager != nil { // there is none in an examination
-		m.registry.MustRegister(probeNumbers{manager})
+		m.registry.MustRegister(probeNumbers{manager}, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenon_canary_rollbacks_total", Help: "Canaries that this server rolled back by itself.",
+		}, func() float64 { return float64(manager.Rollbacks()) }))
 	}
 	return m
 }
