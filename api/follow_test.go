@@ -56,6 +56,12 @@ func TestMendedModelServesAgain(t *testing.T) {
 	must(t, os.WriteFile(log, []byte("{}"), 0o600))
 	status := func() int { return r.send("POST", "/v1/models/penguins/predict", rows(goodRow)).StatusCode }
 	soon(t, "the damaged model is quarantined", func() bool { return status() == 503 })
+	if got := series(r.metrics(), "tenon_models_quarantined"); len(got) != 1 || got[0] != "tenon_models_quarantined 1" {
+		t.Errorf("%q", got)
+	}
 	must(t, os.Remove(log))
 	soon(t, "the mended model serves", func() bool { return status() == 200 })
+	if got := series(r.metrics(), "tenon_models_quarantined"); len(got) != 1 || got[0] != "tenon_models_quarantined 0" {
+		t.Errorf("%q", got)
+	}
 }
