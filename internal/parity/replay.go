@@ -179,16 +179,18 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 	return nil
 }
 
-// refused notes a row that got no answer.
+// refused notes a row that got no answer; what is expected is the whole one.
 func (r *replay) refused(c bundle.Case, row int, expected *answer, problem string) {
 	r.report.FailedRows++
+	whole := map[string]any{}
 	for _, o := range r.outputs {
-		if _, ok := expected.at(o.name, row); ok {
+		if want, ok := expected.at(o.name, row); ok {
 			o.report.Failed++
 			o.plot.absent()
+			whole[o.name] = want
 		}
 	}
-	r.keep(c, wire.RowReport{Row: row, Distance: math.MaxFloat64, Detail: problem})
+	r.keep(c, wire.RowReport{Row: row, Expected: raw(whole), Distance: math.MaxFloat64, Detail: problem})
 }
 
 // row compares all outputs of one row.
