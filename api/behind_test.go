@@ -418,3 +418,31 @@ func TestADrainEndsAtTheDeadline(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 }
+
+// TestAModelThatLoadsSlowlyHoldsUpNoOther: what is changed elsewhere in other
+// models is followed meanwhile.
+func TestAModelThatLoadsSlowlyHoldsUpNoOther(t *testing.T) {
+	first := serve(t)
+	first.alike("a", "b")
+	first.versions(2)
+	first.deployed(`{"stable":1}`)
+	first.deploys(1)
+	loading, release := make(chan struct{}), make(chan struct{})
+	second := serve(t, func(s *setup) {
+		s.root, s.engine = first.root, &engine.Fake{Refuse: func(g engine.Graph) error {
+			if markOf(g) == "b" {
+				close(loading)
+				<-release
+			}
+			return nil
+		}}
+	})
+	defer close(release)
+	first.deployed(`{"stable":2}`)
+	<-loading
+	first.deploys(2)
+	soon(t, "the other model's change is followed", func() bool { return second.host.Routes("bare").Stable == 2 })
+	if stable := second.host.Routes("iris").Stable; stable != 1 {
+		t.Errorf("version %d is routed, and it loads still", stable)
+	}
+}

@@ -373,3 +373,28 @@ func TestOtherRowsCannotBeCompared(t *testing.T) {
 		}
 	}
 }
+
+// TestRehearsalsThatWaitAreBounded: each holds the requests that it replays.
+func TestRehearsalsThatWaitAreBounded(t *testing.T) {
+	r := serve(t, func(s *setup) {
+		s.engine = &engine.Fake{Compute: func(ctx context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+			if markOf(g) == "b" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			out, err := sums(nil)(g, in[0])
+			return []*tensor.Tensor{out}, err
+		}}
+	})
+	r.alike("a", "b")
+	r.deployed(`{"stable":1,"capture":{"share":1}}`)
+	r.by("")
+	r.untilKept("iris", 1)
+	const most = 8
+	for range most {
+		if a := r.send("POST", "/v1/models/iris/rehearsals?wait=0s", `{"version":2}`); a.StatusCode != 202 {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	wantProblem(t, r.send("POST", "/v1/models/iris/rehearsals?wait=0s", `{"version":2}`), 503, "overloaded")
+}

@@ -20,19 +20,20 @@ const (
 // follow keeps the routes in step with logs that others write, and tries again
 // what could not be loaded, until ctx ends.
 func (m *Manager) follow(ctx context.Context) {
-	again := retries{}
+	again, busy := retries{}, map[string]chan struct{}{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-m.looks:
-			m.look(ctx, now, again)
+			m.look(ctx, now, again, busy)
 		}
 	}
 }
 
-// look does so once.
-func (m *Manager) look(ctx context.Context, now time.Time, again retries) {
+// look does so once. A model that takes its time to load is left to it, so that
+// it holds up no other; busy are those, and tell when they have ended.
+func (m *Manager) look(ctx context.Context, now time.Time, again retries, busy map[string]chan struct{}) {
 	names, err := m.store.Models()
 	if err != nil {
 		return // the next look may succeed; what serves goes on
@@ -41,8 +42,14 @@ func (m *Manager) look(ctx context.Context, now time.Time, again retries) {
 		if ctx.Err() != nil {
 			return
 		}
-		if m.behind(name) || again.due(m.host.Routes(name), now) {
-			m.resume(ctx, name)
+		if wait(ctx, busy[name], 0) && (m.behind(name) || again.due(m.host.Routes(name), now)) {
+			ended := make(chan struct{})
+			busy[name] = ended
+			m.background.Go(func() {
+				defer close(ended)
+				m.resume(ctx, name)
+			})
+			wait(ctx, ended, lookEvery)
 		}
 	}
 }
@@ -56,6 +63,28 @@ func (m *Manager) tellFollowed(was *host.Routes, st *registry.State) {
 	}
 	m.log.Info("another server made a deployment", "model", st.Name, "deployment", d.Number, "stable", d.Stable,
 		"canary", d.Canary, "shadow", d.Shadow, "reason", d.Reason, "actor", d.Actor, "request_id", d.RequestID)
+}
+
+// wait reports whether something has ended, and waits for that a while; nil has
+// never begun.
+func wait(ctx context.Context, ended chan struct{}, most time.Duration) bool {
+	if ended == nil {
+		return true
+	}
+	select {
+	case <-ended:
+		return true
+	default:
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // behind reports whether a model's log says something that its routes do not.

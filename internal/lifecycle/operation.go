@@ -138,6 +138,18 @@ func (s *operations) begin(kind, model string) *Operation {
 	return o
 }
 
+// open is how many of a kind have not ended.
+func (s *operations) open(kind string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.list {
+		if o.kind == kind && !o.over() {
+			n++
+		}
+	}
+	return n
+}
+
 func (o *Operation) over() bool {
 	select {
 	case <-o.ended:

@@ -19,16 +19,24 @@ const (
 	MaxReplayed     = 100_000
 )
 
+// mostRehearsals is how many there are that have not ended. One runs at a time,
+// and each that waits holds its requests.
+const mostRehearsals = 8
+
 // Rehearse begins to replay requests on a version and on another one, which
 // tells how they differ before anybody is answered by it. These are requests
 // that were captured where there are any, and else the golden ones of the
 // version. Versions that are not loaded are, for as long as it takes. The faults:
 // not found, conflict (nothing is deployed to compare with, nothing can be
-// replayed), invalid.
+// replayed), invalid, unavailable (too many of them wait).
 func (m *Manager) Rehearse(model string, r wire.Rehearse) (*Operation, error) {
 	st, err := m.store.State(model)
 	if err != nil {
 		return nil, err
+	}
+	if m.operations.open(KindRehearsal) >= mostRehearsals {
+		return nil, fault.New(fault.Unavailable, fault.Overloaded,
+			"There are %d rehearsals that have not ended, which is the limit: try again when one has (GET /v1/operations).", mostRehearsals)
 	}
 	p, err := m.plan(st, r)
 	if err != nil {

@@ -87,12 +87,13 @@ func (r *replay) reach() int {
 
 // replay is the state of one examination.
 type replay struct {
-	outputs []*output
-	columns *columns // nil where nobody will look at the report
-	report  *wire.Report
-	places  map[string]int // of the signature's inputs
-	largest int            // rows in a request
-	seen    *evidence      // nil where nobody asks for causes
+	outputs  []*output
+	columns  *columns // nil where nobody will look at the report
+	report   *wire.Report
+	together []wire.RowReport // some of the rows refused with others
+	places   map[string]int   // of the signature's inputs
+	largest  int              // rows in a request
+	seen     *evidence        // nil where nobody asks for causes
 }
 
 // watch begins to gather what the report's plots show.
@@ -179,7 +180,9 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 	return nil
 }
 
-// refused notes a row that got no answer; what is expected is the whole one.
+// refused notes a row that got no answer; what is expected is the whole one. One
+// row without an answer takes all of its request with it, so those that were
+// refused together are only shown where nothing else is.
 func (r *replay) refused(c bundle.Case, row int, expected *answer, problem string) {
 	r.report.FailedRows++
 	whole := map[string]any{}
@@ -190,7 +193,13 @@ func (r *replay) refused(c bundle.Case, row int, expected *answer, problem strin
 			whole[o.name] = want
 		}
 	}
-	r.keep(c, wire.RowReport{Row: row, Expected: raw(whole), Distance: math.MaxFloat64, Detail: problem})
+	shown := wire.RowReport{Row: row, Expected: raw(whole), Distance: math.MaxFloat64, Detail: problem}
+	switch {
+	case expected.rows() <= 1:
+		r.keep(c, shown)
+	case len(r.together) < maxWorst:
+		r.together = append(r.together, r.locate(c, shown))
+	}
 }
 
 // row compares all outputs of one row.
@@ -287,6 +296,9 @@ func (r *replay) finish() *wire.Report {
 		}
 		o.report.Plot = o.plot.finish()
 		out.Outputs = append(out.Outputs, o.report)
+	}
+	if len(out.Worst) == 0 {
+		out.Worst = r.together
 	}
 	out.Columns = r.columns.finish()
 	switch {
