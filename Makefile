@@ -105,7 +105,7 @@ parity: build
 .PHONY: soak
 soak: build
 	TENON_LONG=1 go test -count 1 -v -run PowerCuts ./registry
-	TENON_LONG=1 $(VENV)/bin/pytest -s --disable-warnings $(addprefix python/tests/e2e/test_,cost.py crash.py servers.py swap.py)
+	TENON_LONG=1 $(VENV)/bin/pytest -s --disable-warnings $(addprefix python/tests/e2e/test_,canary.py cost.py crash.py servers.py swap.py)
 
 # The long form, not part of `make test`: the kit's own tests of columns with pandas 2.3 laid over the environment.
 .PHONY: test-pandas2

@@ -231,11 +231,13 @@ func TestBrokenChunks(t *testing.T) {
 // TestSlowBody: a client that stops sending is told so, in time, and is not
 // waited for.
 func TestSlowBody(t *testing.T) {
+	patient := serve(t)
+	patient.pushed("penguins", penguins(t).tar(t, "penguins"))
 	r := serve(t, func(s *setup) {
+		s.root = patient.root
 		s.api.Body = core.Limits{Body: 1 << 20, Timeout: 30 * time.Millisecond}
 		s.api.Upload = core.Limits{Body: 1 << 20, Timeout: 30 * time.Millisecond}
 	})
-	r.pushed("penguins", penguins(t).tar(t, "penguins"))
 	for _, c := range []struct{ path, header, sent string }{
 		{"/v1/models/penguins/predict", "Content-Length: 1000", `{"inst`},
 		{"/v1/models/penguins/predict", "Content-Length: 1000000", `{"inst`},

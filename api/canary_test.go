@@ -297,6 +297,12 @@ func TestABadCanaryIsTakenOut(t *testing.T) {
 	if d.Stable != 1 || d.Actor != "tenon" || !strings.HasPrefix(d.Reason, "canary 2 rolled back: ") || !strings.Contains(d.Reason, "otherwise") {
 		t.Errorf("%+v", d)
 	}
+	if line := r.log.wait(t, "a canary was rolled back", ""); line["level"] != "WARN" || line["model"] != "iris" || line["version"] != 2.0 {
+		t.Errorf("%v", line)
+	}
+	if got := series(r.metrics(), "tenon_canary_rollbacks_total"); len(got) != 1 || got[0] != "tenon_canary_rollbacks_total 1" {
+		t.Errorf("%q", got)
+	}
 	found, err := r.Divergence(t.Context(), "iris", 2)
 	if err != nil || found.DisagreeingRows == 0 || found.From.Version != 1 || found.To.Version != 2 || len(found.Examples) == 0 {
 		t.Fatalf("%+v, %v", found, err)

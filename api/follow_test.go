@@ -37,7 +37,15 @@ func TestServersFollowOneRegistry(t *testing.T) {
 		})
 		second.answers("/v1/models/bare", n)
 	}
+	if n := len(first.log.find(byAnother, "")); n != 0 {
+		t.Errorf("the server that made them logs %d as another's", n)
+	}
+	if line := second.log.wait(t, byAnother, ""); line["model"] != "bare" || line["actor"] != first.log.wait(t, inForce, "")["actor"] {
+		t.Errorf("%v", line)
+	}
 }
+
+const byAnother = "another server made a deployment"
 
 // TestMendedModelServesAgain: a model whose log was restored leaves quarantine
 // without a restart, and one whose log is damaged under the server enters it.
@@ -48,6 +56,12 @@ func TestMendedModelServesAgain(t *testing.T) {
 	must(t, os.WriteFile(log, []byte("{}"), 0o600))
 	status := func() int { return r.send("POST", "/v1/models/penguins/predict", rows(goodRow)).StatusCode }
 	soon(t, "the damaged model is quarantined", func() bool { return status() == 503 })
+	if got := series(r.metrics(), "tenon_models_quarantined"); len(got) != 1 || got[0] != "tenon_models_quarantined 1" {
+		t.Errorf("%q", got)
+	}
 	must(t, os.Remove(log))
 	soon(t, "the mended model serves", func() bool { return status() == 200 })
+	if got := series(r.metrics(), "tenon_models_quarantined"); len(got) != 1 || got[0] != "tenon_models_quarantined 0" {
+		t.Errorf("%q", got)
+	}
 }

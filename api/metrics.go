@@ -64,11 +64,14 @@ func newMetrics(h *host.Host, manager *lifecycle.Manager) *metrics {
 		}, func() float64 { return float64(h.Gauges().Dropped) }),
 		gauge("tenon_versions_loaded", "Versions that can answer.", func(g host.Gauges) int { return g.Loaded }),
 		gauge("tenon_versions_failed", "Versions that should be loaded and could not be.", func(g host.Gauges) int { return g.Failed }),
+		gauge("tenon_models_quarantined", "Models of which nothing is served, because what is stored of them is damaged.", func(g host.Gauges) int { return g.Quarantined }),
 		gauge("tenon_versions_ending", "Versions without traffic that a run still holds.", func(g host.Gauges) int { return g.Ending }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if manager != nil { // there is none in an examination
-		m.registry.MustRegister(probeNumbers{manager})
+		m.registry.MustRegister(probeNumbers{manager}, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenon_canary_rollbacks_total", Help: "Canaries that this server rolled back by itself.",
+		}, func() float64 { return float64(manager.Rollbacks()) }))
 	}
 	return m
 }

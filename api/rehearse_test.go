@@ -16,6 +16,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/ref"
 	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/runtime/engine"
+	"github.com/tenon-ml/tenon/runtime/host"
 )
 
 // captures is what the model's object says is kept.
@@ -264,6 +265,7 @@ func TestBadRehearsals(t *testing.T) {
 func TestRehearsalGoesOnAsAnOperation(t *testing.T) {
 	running, proceed := make(chan struct{}), make(chan struct{})
 	r := serve(t, func(s *setup) {
+		s.host, s.api.RequestTimeout = host.Options{Runs: 1}, 5*time.Second
 		s.engine = &engine.Fake{Compute: func(ctx context.Context, g engine.Graph, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 			if markOf(g) == "b" {
 				select {

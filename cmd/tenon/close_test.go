@@ -27,7 +27,7 @@ func TestACloseThatSomethingHoldsUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var said bytes.Buffer
 				s := &server{manager: lifecycle.New(lifecycle.Options{}), host: host.New(&engine.Fake{}, host.Options{}), unwatch: func() {}}
-				s.watching.Go(func() { time.Sleep(c.runs) })
+				s.watching.Go(func() { <-time.After(c.runs) })
 				begun := time.Now()
 				s.close(slog.New(slog.NewTextHandler(&said, nil)))
 				if took := time.Since(begun); took != c.waits || !strings.Contains(said.String(), c.says) || (c.says == "") != (said.Len() == 0) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ func deployCommand(a *app) *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&f.reason, "reason", "", "why, for the record")
 	flags.IntVar(&f.expected, "expected", 0, "refuse unless this is the number of the current deployment (0: none)")
-	flags.StringVar(&f.isolation, "isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation)")
+	flags.StringVar(&f.isolation, "isolation", "", "the process it runs in: auto, shared or process (default: the server's runtime.isolation; beside --canary and --shadow, as it is)")
 	flags.StringSliceVar(&f.canary, "canary", nil, "try it on shares of the traffic, in percent, as in 1,5,25,50")
 	flags.StringToStringVar(&f.limits, "limit", nil, "what the canary must keep to, where it is not what the server's settings say, as in max_disagreement=0.2,min_time=5m")
 	flags.BoolVar(&f.shadow, "shadow", false, "send it copies of requests")
@@ -147,9 +148,22 @@ func limitsOf(given map[string]string) (*wire.Limits, error) {
 	strict.DisallowUnknownFields()
 	limits := &wire.Limits{}
 	if err := strict.Decode(limits); err != nil {
-		return nil, usageError{fmt.Errorf("--limit is %s, which docs/api.md does not have under limits: %w", body, err)}
+		return nil, usageError{errors.New("--limit: " + misfit(err))}
 	}
 	return limits, nil
+}
+
+// misfit says in the words of the command line why limits cannot be read.
+func misfit(err error) string {
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return fmt.Sprintf("%s does not take a %s: durations are written as 30s or 5m, shares as 0.2, counts as 100", wrong.Field, wrong.Value)
+	}
+	var names []string
+	for f := range reflect.TypeFor[wire.Limits]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return strings.Replace(err.Error(), "json: unknown field", "there is no limit", 1) + "; there are " + strings.Join(names, ", ")
 }
 
 // percents reads the steps of a canary, nil where none are given.

@@ -40,7 +40,11 @@ func divergenceCommand(a *app) *cobra.Command {
 // tellDivergence writes how far two versions are apart, for people.
 func tellDivergence(to io.Writer, d wire.Divergence) {
 	fmt.Fprintf(to, "%s\n", d.Summary)
-	fmt.Fprintf(to, "%s since %s, %d skipped\n\n", plural(d.Requests, strings.TrimPrefix(d.Replayed+" request", " ")), when(d.Since), d.Skipped)
+	since := " since " + when(d.Since)
+	if d.Replayed == wire.ReplayedGolden {
+		since = "" // they have no time
+	}
+	fmt.Fprintf(to, "%s%s, %d skipped\n\n", plural(d.Requests, strings.TrimSpace(d.Replayed+" request")), since, d.Skipped)
 	var rows [][]string
 	for _, o := range d.Outputs {
 		rows = append(rows, append([]string{o.Name, o.Kind, fmt.Sprintf("%d of %d", o.Rows-o.Agree, o.Rows)}, distances(o)...))

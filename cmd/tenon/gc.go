@@ -37,7 +37,7 @@ func gcCommand(a *app) *cobra.Command {
 			err = errors.Join(a.print(done, func() { a.tellCollected(done) }), err)
 		}
 		if err != nil {
-			return fmt.Errorf("the registry %s: %w", settings.Registry.Root, err)
+			return orAbsent(settings.Registry.Root, fmt.Errorf("the registry %s: %w", settings.Registry.Root, err))
 		}
 		return nil
 	}

@@ -40,14 +40,14 @@ func (a *app) tellLog(log wire.Log) {
 	for _, raw := range log.Records {
 		var r registry.Record
 		if err := json.Unmarshal(raw, &r); err != nil {
-			rows = append(rows, []string{"?", "-", "-", "a record that this release cannot read", "-", "-"})
+			rows = append(rows, []string{"?", "-", "-", "-", "-", "a record that this release cannot read"})
 			continue
 		}
 		rows = append(rows, []string{
-			strconv.Itoa(r.Seq), when(r.Time), string(r.Kind), happened(r), orDash(r.Actor), orDash(r.RequestID),
+			strconv.Itoa(r.Seq), when(r.Time), string(r.Kind), orDash(r.Actor), orDash(r.RequestID), happened(r),
 		})
 	}
-	table(a.out, "SEQ TIME KIND WHAT BY REQUEST", rows)
+	table(a.out, "SEQ TIME KIND BY REQUEST WHAT", rows) // what happened may be long
 }
 
 // happened words a record.

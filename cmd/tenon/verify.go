@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +33,15 @@ func verifyCommand(a *app) *cobra.Command {
 	return c
 }
 
+// orAbsent is err, or where there is no such folder, what to do about that: the
+// command was most often typed in another one.
+func orAbsent(root string, err error) error {
+	if _, missing := os.Lstat(root); errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Errorf("there is no registry %s here: name its folder with --registry", root)
+	}
+	return err
+}
+
 func (a *app) verify(ctx context.Context, root string) error {
 	bar := newProgress(a.err, "", 0)
 	found, err := registry.Verify(ctx, root, func(v registry.Verified) {
@@ -37,7 +49,7 @@ func (a *app) verify(ctx context.Context, root string) error {
 	})
 	bar.done()
 	if err != nil {
-		return fmt.Errorf("the registry %s cannot be verified: %w", root, err)
+		return orAbsent(root, fmt.Errorf("the registry %s cannot be verified: %w", root, err))
 	}
 	if err := a.print(found, func() { a.tellVerified(found) }); err != nil {
 		return err

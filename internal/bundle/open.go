@@ -92,7 +92,11 @@ func (b *Bundle) readCoverage() error {
 	if err != nil {
 		return err
 	}
-	b.Coverage, err = parseCoverage(data, b.Signature)
+	size := int64(0)
+	for _, f := range b.Manifest.Files {
+		size += f.Size
+	}
+	b.Coverage, err = ParseCoverage(data, b.Signature, size)
 	return err
 }
 

@@ -136,31 +136,42 @@ func TestOpenRefusesAProfileThatLies(t *testing.T) {
 
 func TestCoverage(t *testing.T) {
 	files := penguins(t)
-	files["golden/coverage.json"] = `{"rows": 3, "inputs": {"x": {"missing": true, "bins": [2, 20], "later": []}},
-		"trees": {"trees": 1, "leaves": 8, "reached": 8, "splits": 7, "both_sides": 6}, "later": 1}`
+	files["golden/coverage.json"] = `{"rows": 3, "inputs": {"x": {"missing": false, "bins": [2, 20], "later": []}},
+		"trees": {"trees": 3, "leaves": 8, "reached": 8, "splits": 7, "both_sides": 6}, "later": 1}`
 	b, err := bundle.Open(os.DirFS(unpack(t, files)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.Coverage); !strings.HasPrefix(got, `{"rows":3,"inputs":{"x":{"missing":true,"bins":[2,20]`) {
+	if got := string(b.Coverage); !strings.HasPrefix(got, `{"rows":3,"inputs":{"x":{"missing":false,"bins":[2,20]`) {
 		t.Errorf("coverage is %s", got)
 	}
 }
 
 func TestCoverageRefusesWhatCannotBeTrue(t *testing.T) {
 	for text, says := range map[string]string{
-		`[]`:                                             "golden/coverage.json: expected an object",
-		`{"rows":-3}`:                                    "rows: a count cannot be negative",
-		`{"inputs":{"y":{}}}`:                            `the signature has no input "y"`,
-		`{"inputs":{"x":1}}`:                             "inputs.x: expected an object",
-		`{"inputs":{"x":{"bins":3}}}`:                    "inputs.x.bins: expected a list",
-		`{"inputs":{"x":{"bins":[3]}}}`:                  "expected [seen, of]",
-		`{"inputs":{"x":{"bins":[4,3]}}}`:                "expected [seen, of]",
-		`{"inputs":{"x":{"bins":[-1,3]}}}`:               "expected [seen, of]",
-		`{"inputs":{"x":{"bins":[1,"3"]}}}`:              "expected [seen, of]",
-		`{"trees":{"leaves":3,"reached":4}}`:             "trees.reached: 4 of 3 leaves are more than there are",
-		`{"trees":{"splits":3,"both_sides":4}}`:          "4 of 3 splits",
-		`{"later":"` + strings.Repeat("x", 1<<20) + `"}`: "which is the limit",
+		`[]`:                                                                 "golden/coverage.json: expected an object",
+		`{"rows":-3}`:                                                        "rows: a count cannot be negative",
+		`{"inputs":{"y":{}}}`:                                                `the signature has no input "y"`,
+		`{"inputs":{"x":1}}`:                                                 "inputs.x: expected an object",
+		`{"inputs":{"x":{"bins":3}}}`:                                        "inputs.x.bins: expected a list",
+		`{"inputs":{"x":{"bins":[3]}}}`:                                      "expected [seen, of]",
+		`{"inputs":{"x":{"bins":[4,3]}}}`:                                    "expected [seen, of]",
+		`{"inputs":{"x":{"bins":[-1,3]}}}`:                                   "expected [seen, of]",
+		`{"inputs":{"x":{"bins":[1,"3"]}}}`:                                  "expected [seen, of]",
+		`{"trees":{"leaves":3,"reached":4}}`:                                 "trees.reached: 4 of 3 leaves are more than there are",
+		`{"trees":{"splits":3,"both_sides":4}}`:                              "4 of 3 splits",
+		`{"rows":1,"inputs":{"x":{"missing":true}}}`:                         "the signature refuses missing values",
+		`{"rows":1,"inputs":{"x":{"unseen":true}}}`:                          "inputs.x.unseen: the signature refuses such values, or the input is a number",
+		`{"rows":1,"inputs":{"x":{"missing":1}}}`:                            "inputs.x.missing",
+		`{"rows":1,"inputs":{"x":{"categories":[1,2]}}}`:                     "the input is a number: it has bins",
+		`{"rows":2,"inputs":{"x":{"bins":[3,20]}}}`:                          "3 of 20 are more than 2 rows reach",
+		`{"rows":9,"inputs":{"x":{"bins":[3,21]}}}`:                          "or than a profile has",
+		`{"rows":1,"trees":{"trees":2,"leaves":1}}`:                          "2 trees have 1 leaves",
+		`{"rows":9,"trees":{"trees":1,"leaves":900000}}`:                     "cannot hold so many leaves",
+		`{"rows":9,"trees":{"trees":1,"leaves":2,"splits":900000}}`:          "cannot hold so many leaves",
+		`{"rows":3,"trees":{"trees":2,"leaves":9,"reached":7}}`:              "3 rows reach at most 6 leaves of 2 trees, not 7",
+		`{"rows":9223372036854775807,"trees":{"trees":9223372036854775807}}`: "have 0 leaves",
+		`{"later":"` + strings.Repeat("x", 1<<20) + `"}`:                     "which is the limit",
 	} {
 		files := penguins(t)
 		files["golden/coverage.json"] = text

@@ -224,17 +224,20 @@ func TestFailuresAreCountedByCode(t *testing.T) {
 	c.Add(request("1", 1, ok, died(1)))
 	c.Add(request("2", 1, ok, died(2)))
 	c.Add(request("3", 1, died(1), divergence.Answer{Err: errGone}))
-	c.Add(request("4", 1, ok, ok))
+	refused := fault.New(fault.Invalid, fault.InvalidInput, "It does not fit.").At("instances[0].x", "type", "expected a string, got 3").At("inputs.y", "type", "the second")
+	c.Add(request("4", 1, ok, divergence.Answer{Err: refused}))
+	c.Add(request("5", 1, ok, ok))
 	c.Skip()
 	d := c.Report()
 	want := []wire.DivergenceFailure{
 		{Code: "internal", Count: 1, Last: "An internal error; the server's log has the reason."},
+		{Code: "invalid-input", Count: 1, Last: "It does not fit. instances[0].x: expected a string, got 3"},
 		{Code: "worker-died", Count: 2, Last: "It died 2 times."},
 	}
-	if d.Requests != 1 || d.Rows != 1 || d.Skipped != 1 || d.From.Failed != 1 || d.To.Failed != 3 || !slices.Equal(d.To.Failures, want) {
+	if d.Requests != 1 || d.Rows != 1 || d.Skipped != 1 || d.From.Failed != 1 || d.To.Failed != 4 || !slices.Equal(d.To.Failures, want) {
 		t.Errorf("%+v", d)
 	}
-	if want := "4 answers 1 row as 3 does; 3 failed at 1 request; 4 failed at 3 requests."; d.Summary != want {
+	if want := "4 answers 1 row as 3 does; 3 failed at 1 request; 4 failed at 4 requests."; d.Summary != want {
 		t.Errorf("summary %q, want %q", d.Summary, want)
 	}
 }

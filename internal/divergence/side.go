@@ -1,6 +1,7 @@
 package divergence
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -48,7 +49,7 @@ func (s *side) fail(err error) {
 	s.failed++
 	code, sentence := fault.InternalError, "An internal error; the server's log has the reason."
 	if e := fault.As(err); e != nil {
-		code, sentence = e.Code, e.Detail
+		code, sentence = e.Code, located(e)
 	}
 	f := s.failures[code]
 	if f == nil {
@@ -57,6 +58,15 @@ func (s *side) fail(err error) {
 	}
 	f.Count++
 	f.Last = sentence
+}
+
+// located is the sentence of a refusal with the first place where it is: a
+// count of failures has room for no more.
+func located(e *fault.Error) string {
+	if len(e.Fields) == 0 {
+		return e.Detail
+	}
+	return fmt.Sprintf("%s %s: %s", e.Detail, e.Fields[0].Path, e.Fields[0].Detail)
 }
 
 func (s *side) told() wire.DivergenceSide {

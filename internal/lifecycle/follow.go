@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
@@ -73,6 +74,17 @@ func wait(ctx context.Context, ended chan struct{}, most time.Duration) bool {
 	case <-ctx.Done():
 	}
 	return false
+}
+
+// tellFollowed logs a deployment that another server of the registry made. At a
+// start there were no routes, and nothing is told.
+func (m *Manager) tellFollowed(was *host.Routes, st *registry.State) {
+	d := st.Current()
+	if was == nil || was.Fault != nil || d == nil || d.Number == was.Deployment {
+		return
+	}
+	m.log.Info("another server made a deployment", "model", st.Name, "deployment", d.Number, "stable", d.Stable,
+		"canary", d.Canary, "shadow", d.Shadow, "reason", d.Reason, "actor", d.Actor, "request_id", d.RequestID)
 }
 
 // behind reports whether a model's log says something that its routes do not.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -68,6 +69,7 @@ type Manager struct {
 	rehearsing sync.Mutex // one rehearsal at a time
 	runTimeout time.Duration
 	operations operations
+	rollbacks  atomic.Int64 // of canaries, by the server itself
 
 	life       context.Context // of the work that no request waits for
 	end        context.CancelFunc
@@ -195,7 +197,9 @@ func (m *Manager) resume(ctx context.Context, name string) {
 		m.log.Error("a model is quarantined", "model", name, "error", err)
 		m.host.Route(&host.Routes{Model: name, Fault: err})
 	} else {
+		was := m.host.Routes(name)
 		m.route(ctx, st, nil)
+		m.tellFollowed(was, st)
 	}
 	m.mu.Lock()
 	delete(m.loading, name)

@@ -15,6 +15,9 @@ import (
 // maxOperations is how many are remembered; the oldest finished ones go first.
 const maxOperations = 1000
 
+// keptExamples is how many rehearsals keep the rows they show: these may be large.
+const keptExamples = 20
+
 // The kinds of operations.
 const (
 	KindPush      = "push"
@@ -117,6 +120,15 @@ func (s *operations) begin(kind, model string) *Operation {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	rehearsals := 0
+	for _, old := range slices.Backward(s.list) {
+		if old.kind == KindRehearsal {
+			rehearsals++
+		}
+		if rehearsals >= keptExamples {
+			old.withoutExamples()
+		}
+	}
 	s.list = append(s.list, o)
 	if len(s.list) > maxOperations {
 		if i := slices.IndexFunc(s.list, func(o *Operation) bool { return o.over() }); i >= 0 {

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
@@ -217,10 +216,10 @@ func (r *replay) ask(ctx context.Context, lease host.Lease, body []byte) (diverg
 	frame := lease.Plan.Frame()
 	defer lease.Plan.Recycle(frame)
 	if err := r.m.form.Decode(body, frame); err != nil {
-		return divergence.Answer{Err: located(err)}, 0
+		return divergence.Answer{Err: err}, 0
 	}
 	outputs, timing, err := lease.Predict(ctx, frame)
-	return divergence.Answer{Outputs: outputs, Run: timing.Run, Err: located(err)}, frame.Rows
+	return divergence.Answer{Outputs: outputs, Run: timing.Run, Err: err}, frame.Rows
 }
 
 // giveWay waits a moment while callers wait for their runs.
@@ -236,16 +235,4 @@ func (m *Manager) giveWay(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// located adds to the sentence of a refusal where it is, which a count of
-// failures has no other room for.
-func located(err error) error {
-	e := fault.As(err)
-	if e == nil || len(e.Fields) == 0 {
-		return err
-	}
-	told := *e
-	told.Detail = fmt.Sprintf("%s %s: %s", e.Detail, e.Fields[0].Path, e.Fields[0].Detail)
-	return &told
 }

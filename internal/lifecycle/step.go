@@ -50,5 +50,12 @@ func (m *Manager) Step(ctx context.Context, model string, deployment int, d roll
 		return nil
 	}
 	_, err = m.deploy(ctx, st, next, Stamp{Actor: itself})
+	if err == nil && d.Action == rollout.RollBack {
+		m.rollbacks.Add(1)
+		m.log.Warn("a canary was rolled back", "model", model, "version", n, "reason", d.Reason)
+	}
 	return err
 }
+
+// Rollbacks is how many canaries this server has rolled back by itself.
+func (m *Manager) Rollbacks() int64 { return m.rollbacks.Load() }

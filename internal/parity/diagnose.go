@@ -112,6 +112,7 @@ func newLab(b *bundle.Bundle, outputs []*output, e *evidence, send func([]map[st
 	l.send = func(inputs []map[string]any) []map[string]any { return send(inputs, outputs) }
 	measure(l.features, b, e.rows)
 	l.room = min(maxAsked, maxValues/max(len(l.features), 1))
+	l.alone()
 	for i := range l.rows {
 		l.rows[i].lacks = l.missing(l.rows[i])
 	}
@@ -127,6 +128,35 @@ func newLab(b *bundle.Bundle, outputs []*output, e *evidence, send func([]map[st
 	l.typical = l.plainFirst(spread(slices.DeleteFunc(failing, row.onThreshold), tried))
 	l.chance = l.likeliest()
 	return l
+}
+
+// alone asks once more for rows that were refused together with others: a row
+// without an answer takes all of its request with it, and only that one differs.
+// Where each is right alone, the request is what is wrong, and all stay.
+func (l *lab) alone() {
+	var again []int
+	var inputs []map[string]any
+	left := 0
+	for i, r := range l.rows {
+		if r.failed && r.got == nil && r.size > 1 {
+			again, inputs = append(again, i), append(inputs, r.input)
+		} else if r.failed {
+			left++
+		}
+	}
+	rows := slices.Clone(l.rows)
+	for k, got := range l.ask(inputs) {
+		r := &rows[again[k]]
+		if r.got = got; got != nil {
+			r.failed = l.gap(*r, got) > 0
+		}
+		if r.failed {
+			left++
+		}
+	}
+	if left > 0 {
+		l.rows = rows
+	}
 }
 
 func (l *lab) plainFirst(rows []row) []row {

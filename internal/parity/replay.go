@@ -66,7 +66,23 @@ func run(ctx context.Context, h http.Handler, path string, b *bundle.Bundle, mos
 			break
 		}
 	}
+	if most == All && r.reach() > r.report.Rows {
+		return nil, nil, fault.New(fault.Unprocessable, fault.InvalidBundle,
+			"%s tells of %d golden rows, and there are %d: export the bundle again.", bundle.CoverageFile, r.reach(), r.report.Rows)
+	}
 	return r.finish(), r.outputs, nil
+}
+
+// reach is how many different rows the bundle's coverage tells of, 0 where it
+// tells nothing.
+func (r *replay) reach() int {
+	var reach struct {
+		Rows int `json:"rows"`
+	}
+	if json.Unmarshal(r.report.Coverage, &reach) != nil {
+		return 0
+	}
+	return reach.Rows
 }
 
 // replay is the state of one examination.
@@ -163,16 +179,18 @@ func (r *replay) one(ctx context.Context, h http.Handler, path string, c bundle.
 	return nil
 }
 
-// refused notes a row that got no answer.
+// refused notes a row that got no answer; what is expected is the whole one.
 func (r *replay) refused(c bundle.Case, row int, expected *answer, problem string) {
 	r.report.FailedRows++
+	whole := map[string]any{}
 	for _, o := range r.outputs {
-		if _, ok := expected.at(o.name, row); ok {
+		if want, ok := expected.at(o.name, row); ok {
 			o.report.Failed++
 			o.plot.absent()
+			whole[o.name] = want
 		}
 	}
-	r.keep(c, wire.RowReport{Row: row, Distance: math.MaxFloat64, Detail: problem})
+	r.keep(c, wire.RowReport{Row: row, Expected: raw(whole), Distance: math.MaxFloat64, Detail: problem})
 }
 
 // row compares all outputs of one row.
@@ -306,14 +324,12 @@ func (r *replay) passed() string {
 // counted says how many different rows there are, where some are sent more than
 // once and the bundle tells: that is the number that its exporter has seen.
 func (r *replay) counted() string {
-	var reach struct {
-		Rows int `json:"rows"`
-	}
 	whole := r.columns != nil // a probe sends a few requests only
-	if !whole || json.Unmarshal(r.report.Coverage, &reach) != nil || reach.Rows == 0 || reach.Rows >= r.report.Rows {
+	rows := r.reach()
+	if !whole || rows == 0 || rows >= r.report.Rows {
 		return ""
 	}
-	return fmt.Sprintf(" These are %d different rows, sent alone and in bodies of up to %d.", reach.Rows, r.largest)
+	return fmt.Sprintf(" These are %d different rows, sent alone and in bodies of up to %d.", rows, r.largest)
 }
 
 // recorder is the ResponseWriter of a request that has no connection.

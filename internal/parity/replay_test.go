@@ -240,6 +240,20 @@ func TestInputsInTheOrderOfTheSignature(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreNotThere: a coverage of more rows than the golden set has is
+// refused.
+func TestRowsThatAreNotThere(t *testing.T) {
+	for rows, refused := range map[string]bool{"2": false, "3": true} {
+		cases := []golden{row("1", "1"), row("1", "1")}
+		b := open(t, double, cases)
+		b.Coverage = []byte(`{"rows":` + rows + `}`)
+		_, err := parity.Replay(t.Context(), &server{t: t, cases: cases}, "/here", b, parity.All, func(int, int) {})
+		if fault.Is(err, fault.InvalidBundle) != refused {
+			t.Errorf("%s rows: %v", rows, err)
+		}
+	}
+}
+
 // TestPart: of a few requests, no more may differ than may of the whole set,
 // and the scale is that of the whole set.
 func TestPart(t *testing.T) {

@@ -47,6 +47,8 @@ type Run struct {
 	// Invalid is how many rows have an answer that is not a number, none of the
 	// known classes, or no probability.
 	Invalid int
+	// Code is what the error is called, for the reason; it may be empty.
+	Code string
 }
 
 // within is the run of somebody who waits no longer than patience.
@@ -70,4 +72,10 @@ type Observation struct {
 	Runs [2]Run
 	// Differing is how many rows the versions answered otherwise (Compared, both OK).
 	Differing int
+}
+
+// failsBoth reports whether the stable version failed in the canary's place, too:
+// then it is the request, or the machine.
+func (o *Observation) failsBoth() bool {
+	return o.Side == Canary && o.Runs[Canary].Outcome == Failed && o.Runs[Stable].Outcome == Failed
 }

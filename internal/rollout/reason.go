@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -49,11 +50,11 @@ func (t *Tally) ofClients(g split, m measure, when string) string {
 		return fmt.Sprintf("%s of %s requests%s took over %s, the stable version %s of %s (its median is %s)",
 			number(c.k), number(c.n), when, short(t.limits.tooSlow(t.waited.p50)), number(s.k), number(s.n), short(t.waited.p50))
 	case refused:
-		return fmt.Sprintf("%s of %s requests%s were refused, the stable version refused %s of %s",
-			number(c.k), number(c.n), when, number(s.k), number(s.n))
+		return fmt.Sprintf("%s of %s requests%s were refused%s, the stable version refused %s of %s",
+			number(c.k), number(c.n), when, t.called(refused), number(s.k), number(s.n))
 	}
-	return fmt.Sprintf("%s of %s requests%s failed, the stable version failed %s of %s",
-		number(c.k), number(c.n), when, number(s.k), number(s.n))
+	return fmt.Sprintf("%s of %s requests%s failed%s, the stable version failed %s of %s",
+		number(c.k), number(c.n), when, t.called(failed), number(s.k), number(s.n))
 }
 
 // ofCopies compares runs on the same bodies.
@@ -67,11 +68,27 @@ func (t *Tally) ofCopies(g matched, m measure, when string) string {
 		return fmt.Sprintf("%s of %s requests%s took over %s only on the canary, %s only on the stable version (its p99 is %s)",
 			number(g.canary), n, when, short(t.limits.tooSlow(t.ran.p99)), number(g.stable), short(t.ran.p99))
 	case refused:
-		return fmt.Sprintf("%s of %s requests%s were refused that the stable version takes, %s the other way round",
-			number(g.canary), n, when, number(g.stable))
+		return fmt.Sprintf("%s of %s requests%s were refused%s that the stable version takes, %s the other way round",
+			number(g.canary), n, when, t.called(refused), number(g.stable))
 	}
-	return fmt.Sprintf("%s of %s requests%s failed that the stable version answers, %s the other way round",
-		number(g.canary), n, when, number(g.stable))
+	return fmt.Sprintf("%s of %s requests%s failed%s that the stable version answers, %s the other way round",
+		number(g.canary), n, when, t.called(failed), number(g.stable))
+}
+
+// called is what the canary's last error of a kind is called, and how many of its
+// requests hung, in brackets.
+func (t *Tally) called(m measure) string {
+	var words []string
+	if t.codes[m] != "" {
+		words = append(words, t.codes[m])
+	}
+	if m == failed && t.hung[Canary] > 0 {
+		words = append(words, fmt.Sprintf("%d had no answer within %s", t.hung[Canary], short(t.Patience())))
+	}
+	if words == nil {
+		return ""
+	}
+	return " (" + strings.Join(words, "; ") + ")"
 }
 
 func number(x float64) string { return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) }

@@ -67,7 +67,7 @@ func (l line) observation() Observation {
 		o.Side = Canary
 	}
 	for side, r := range l.Runs {
-		o.Runs[side] = Run{Outcome(index(outcomes, r.Outcome)), seconds(r.Seconds), r.Invalid}
+		o.Runs[side] = Run{Outcome: Outcome(index(outcomes, r.Outcome)), Time: seconds(r.Seconds), Invalid: r.Invalid}
 	}
 	return o
 }

@@ -28,6 +28,8 @@ type Tally struct {
 	// Over all steps, by Side: runs that began, and those that never ended.
 	runs, hung [2]int
 	compared   int // copies, over all steps
+	// What the canary's last failure and its last refusal are called.
+	codes [refused + 1]string
 }
 
 // NewTally starts to watch a canary whose step began at the time.
@@ -68,6 +70,8 @@ func (t *Tally) Observe(o Observation) {
 	}
 	f, open := t.flights.end(flightKey{o.ID, o.Kind == Compared})
 	switch {
+	case open && o.Kind == Ended && o.Runs[o.Side].Time > f.patience && !o.failsBoth():
+		t.giveUp(f) // the caller may learn of it only now
 	case open && o.Kind == Ended:
 		// The canary's callers do not wait longer, so nobody's may: what stops both
 		// versions for a while is no difference between them.
@@ -109,12 +113,24 @@ func (t *Tally) giveUp(f flight) {
 	t.now().compared(failed, runs[Stable], runs[Canary])
 }
 
+// note keeps what the canary's error is called.
+func (t *Tally) note(r Run) {
+	switch r.Outcome {
+	case Failed:
+		t.codes[failed] = r.Code
+	case Refused:
+		t.codes[refused] = r.Code
+	}
+}
+
 // client counts a client's request.
 func (t *Tally) client(o Observation, r Run) {
 	c := t.now()
-	both := o.Side == Canary && r.Outcome == Failed && o.Runs[Stable].Outcome == Failed
-	if r.Outcome == Unknown || both { // both: it is the request, or the machine
+	if r.Outcome == Unknown || o.failsBoth() {
 		return
+	}
+	if o.Side == Canary {
+		t.note(r)
 	}
 	c.client(failed, o.Side, one(r.Outcome == Failed))
 	if r.Outcome == Failed {
@@ -141,6 +157,7 @@ func (t *Tally) compare(o Observation, stable, canary Run) {
 		return
 	}
 	t.compared++
+	t.note(canary)
 	c.compared(failed, one(stable.Outcome == Failed), one(canary.Outcome == Failed))
 	if stable.Outcome == Failed || canary.Outcome == Failed {
 		return

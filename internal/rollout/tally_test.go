@@ -56,6 +56,8 @@ var (
 	nan   = Run{Outcome: OK, Time: 10 * time.Millisecond, Invalid: 1}
 	fault = Run{Outcome: Failed, Time: time.Millisecond}
 	nope  = Run{Outcome: Refused, Time: time.Millisecond}
+	died  = Run{Outcome: Failed, Time: time.Millisecond, Code: "worker-died"}
+	wrong = Run{Outcome: Refused, Time: time.Millisecond, Code: "run-failed"}
 )
 
 func TestDecisionsAndTheirReasons(t *testing.T) {
@@ -190,11 +192,43 @@ func TestHanging(t *testing.T) {
 	}
 }
 
+// Whoever tells of requests when they have ended tells of hanging ones, too.
+func TestHangingWasSeenLate(t *testing.T) {
+	s := newScript(defaults).client(Stable, 200, 10, fine)
+	for range 4 { // both at the end
+		s.id++
+		s.t += 2
+		o := Observation{Kind: Began, At: at(s.t), ID: s.id, Side: Canary, Rows: 1}
+		s.Observe(o)
+		o.Kind, o.Runs = Ended, [2]Run{fine, {Outcome: Failed, Time: time.Second + time.Millisecond}}
+		s.Observe(o)
+	}
+	want := "rolled back: 4 of 4 requests had no answer within 1s, and 0 of 200 to the stable version, whose p99 is 10.9ms"
+	if d := s.decide(); d.String() != want {
+		t.Errorf("got %s, want %s", d, want)
+	}
+}
+
+// What failed is in the reason.
+func TestReasonsNameTheError(t *testing.T) {
+	for want, s := range map[string]*script{
+		"3 of 3 requests failed (worker-died), the stable version failed 0 of 1000":                       newScript(defaults).client(Stable, 1000, 4, fine).client(Canary, 3, 1, died),
+		"20 of 20 requests failed (worker-died) that the stable version answers":                          newScript(defaults).client(Stable, 1000, 4, fine).copies(20, 1, fine, died, 0),
+		"20 of 20 requests were refused (run-failed) that the stable version takes":                       newScript(defaults).client(Stable, 1000, 4, fine).copies(20, 1, fine, wrong, 0),
+		"40 of 40 requests were refused (run-failed), the stable version refused 0 of 1000":               newScript(defaults).client(Stable, 1000, 4, fine).client(Canary, 40, 1, wrong),
+		"5 of 5 requests failed (worker-died; 2 had no answer within 1s), the stable version failed 0 of": newScript(defaults).client(Stable, 1000, 4, fine).client(Canary, 3, 1, died).client(Canary, 2, 5, Run{Outcome: Failed, Time: 2 * time.Second}),
+	} {
+		if got := s.decide(); !strings.HasPrefix(got.String(), "rolled back: "+want) {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+}
+
 // A machine that stands still stands still for both.
 func TestBothHang(t *testing.T) {
 	s := newScript(defaults).client(Stable, 200, 10, fine).client(Canary, 200, 10, fine).copies(200, 10, fine, fine, 0)
 	for id := range uint64(40) {
-		s.Observe(Observation{Kind: Began, At: at(s.t), ID: 1000 + id, Side: Side(id % 2), Copied: id >= 20, Runs: [2]Run{{OK, 2 * time.Second, 0}, {OK, 2 * time.Second, 0}}})
+		s.Observe(Observation{Kind: Began, At: at(s.t), ID: 1000 + id, Side: Side(id % 2), Copied: id >= 20, Runs: [2]Run{{Outcome: OK, Time: 2 * time.Second}, {Outcome: OK, Time: 2 * time.Second}}})
 	}
 	if d := s.Decide(steps, at(s.t+3)); d.Action == RollBack || s.hung != [2]int{20, 20} {
 		t.Error(d, s.hung)
@@ -209,7 +243,7 @@ func TestBothHangToldAtTheEnd(t *testing.T) {
 		o := Observation{Kind: Began, At: at(s.t), ID: 1000 + id, Side: Side(id % 2), Rows: 1}
 		s.Observe(o)
 		o.Kind = Ended
-		o.Runs[o.Side] = [2]Run{{OK, 2 * time.Second, 0}, {Failed, time.Second, 0}}[o.Side]
+		o.Runs[o.Side] = [2]Run{{Outcome: OK, Time: 2 * time.Second}, {Outcome: Failed, Time: time.Second}}[o.Side]
 		s.Observe(o)
 	}
 	if d := s.decide(); d.Action == RollBack {

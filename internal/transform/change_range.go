@@ -3,6 +3,8 @@ package transform
 import (
 	"math"
 	"math/big"
+
+	"github.com/tenon-ml/tenon/internal/tensor"
 )
 
 // end is one end of a column's range, as it was written and exactly; the zero
@@ -35,15 +37,20 @@ func (e end) narrower(was end, way int) bool {
 // inputRange holds that numbers which were taken still are. The kit writes
 // ranges where scikit-learn raises, most of them for infinities and for what is
 // one in float32; nobody's features lie there, and a model that is exported
-// again must not be refused for that. Of a closed domain only its values count.
+// again must not be refused for that. A frame of float32 overflows in squares
+// already, so its ranges end earlier. Of a closed domain only its values count.
 func (d *diff) inputRange(was, is accepts) {
 	if was.values != nil || is.values != nil {
 		return
 	}
 	low, high := was.limits()
 	whole := was.narrowest().IsInteger()
-	d.end(was.least, is.least, -1, whole, math.Min(-low, math.MaxFloat32))
-	d.end(was.most, is.most, 1, whole, math.Min(high, math.MaxFloat32))
+	far := math.MaxFloat32
+	if was.narrowest() == tensor.Float32 {
+		far = 1e30
+	}
+	d.end(was.least, is.least, -1, whole, math.Min(-low, far))
+	d.end(was.most, is.most, 1, whole, math.Min(high, far))
 }
 
 // end compares the ends of one side; far is the magnitude of the last number

@@ -64,10 +64,10 @@ func TestChangesOfSignatures(t *testing.T) {
 	age := func(typ string) version {
 		return version{age: `{"name":"age","type":"` + typ + `","feed":"a"}`, graph: "a " + typ + "[N,1]; b string[N,1]"}
 	}
-	narrowed := func(typ, more string) version {
+	ints := func(typ, more string) version {
 		return version{age: `{"name":"age","type":"` + typ + `","feed":"a",` + more + `}`, graph: "a " + typ + "[N,1]; b string[N,1]"}
 	}
-	limited := func(more string) version { return narrowed("float64", more) }
+	limited := func(more string) version { return ints("float64", more) }
 	years := func(list string) string {
 		return `{"name":"age","type":"float64","feed":"a","domain":[` + list + `],"unknown":"refuse"}`
 	}
@@ -117,9 +117,10 @@ func TestChangesOfSignatures(t *testing.T) {
 		{"the same range, written otherwise", limited(`"maximum":120`), limited(`"maximum":1.2e2`), ""},
 		{"only what is no float32", version{}, limited(`"minimum":-3.4028235677973366e+38,"maximum":1e300`), " ~ inputs.age: infinities and numbers below -3.4028235677973366e+38 are refused now\n ~ inputs.age: infinities and numbers above 1e300 are refused now"},
 		{"just within float32", version{}, limited(`"maximum":3.4e38`), "!~ inputs.age: refuses numbers above 3.4e38 now"},
+		{"what squares overflow at in float32", age("float32"), ints("float32", `"minimum":-1.0000000150474662e30,"maximum":1e29`), " ~ inputs.age: infinities and numbers below -1.0000000150474662e30 are refused now\n!~ inputs.age: refuses numbers above 1e29 now"},
 		{"a known value beyond the range", version{age: years("1,130")}, limited(`"domain":[1,130],"unknown":"refuse","maximum":120`), "!~ inputs.age: refuses 130 now"},
-		{"whole numbers, all of them", age("uint8"), narrowed("uint8", `"minimum":0,"maximum":255`), ""},
-		{"whole numbers, not all", age("int64"), narrowed("int64", `"minimum":-9223372036854775808,"maximum":9007199254740993`), "!~ inputs.age: refuses numbers above 9007199254740993 now"},
+		{"whole numbers, all of them", age("uint8"), ints("uint8", `"minimum":0,"maximum":255`), ""},
+		{"whole numbers, not all", age("int64"), ints("int64", `"minimum":-9223372036854775808,"maximum":9007199254740993`), "!~ inputs.age: refuses numbers above 9007199254740993 now"},
 		{"a number a row", version{}, version{
 			age: `{"name":"age","type":"float64","feed":"a","shape":[2]}`, graph: "a float64[N,2]; b string[N,1]",
 		}, "!~ inputs.age: takes lists of the shape [2] now, took single values"},

@@ -2,11 +2,13 @@ package trial
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/tenon-ml/tenon/api/wire"
 	"github.com/tenon-ml/tenon/internal/divergence"
+	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/rollout"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
@@ -133,20 +135,30 @@ func (p *pair) compared(e, asked *host.Event, v *host.Version, o rollout.Observa
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := t.watch.Now()
-	p.rests = now.Add(max(leastRest, restFactor*asked.Timing.Run))
+	p.rests = now.Add(rest(asked))
 	stable, on := e, asked
 	if o.Side == rollout.Stable {
 		stable, on = asked, e
 	}
 	found := p.add(e, stable, on)
 	o.Kind, o.At, o.Differing = rollout.Compared, now, found.Disagree
-	o.Runs[o.Side] = rollout.Run{Outcome: outcome(asked.Err), Time: asked.Timing.Run}
+	o.Runs[o.Side] = rollout.Run{Outcome: outcome(asked.Err), Time: asked.Timing.Run, Code: code(asked.Err)}
 	if asked.Err == nil {
 		o.Runs[o.Side].Invalid = v.Invalid(asked.Outputs, asked.Rows)
 	}
 	if t.counts(p) {
 		t.tally.Observe(o)
 	}
+}
+
+// rest is how long no copy is made after this one. It varies, by half of it:
+// clients that ask in turn would else be copied always, or never.
+func rest(after *host.Event) time.Duration {
+	long := max(leastRest, restFactor*after.Timing.Run)
+	if fault.Is(after.Err, fault.WorkerDied) { // it did not run, but waited for the process to be there again
+		long = leastRest
+	}
+	return long/2 + rand.N(long)
 }
 
 // add compares the answers of the stable version and of the one on trial; p.mu

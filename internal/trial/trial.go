@@ -124,7 +124,7 @@ func sideOf(e *host.Event) rollout.Side {
 }
 
 func (t *trial) runOf(e *host.Event) rollout.Run {
-	r := rollout.Run{Outcome: outcome(e.Err), Time: e.Took}
+	r := rollout.Run{Outcome: outcome(e.Err), Time: e.Took, Code: code(e.Err)}
 	if r.Outcome == rollout.OK {
 		if v := t.routes.Loaded[e.Version]; v != nil {
 			r.Invalid = v.Invalid(e.Outputs, e.Rows)
@@ -149,6 +149,14 @@ func outcome(err error) rollout.Outcome {
 	default:
 		return rollout.Refused
 	}
+}
+
+// code is what an error is called, as callers see it.
+func code(err error) string {
+	if e := fault.As(err); e != nil {
+		return string(e.Code)
+	}
+	return ""
 }
 
 // decide asks what to do, and has it done.

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, PowerTransformer, StandardScaler
 
+import tenon
 from tenon.draft import Draft
 from tenon.lint import examine
 
@@ -96,3 +98,14 @@ def test_both_ends_are_golden_rows_and_outputs_are_finite() -> None:
     assert sorted(ends.frame["a"])[::3] == [-SINGLE, SINGLE]
     assert [o.to_json().get("finite") for o in draft.signature.outputs] == [None, True]
     assert draft.signature.to_json()["inputs"][0]["maximum"] == SINGLE
+
+
+def test_a_check_shows_ranges_where_there_are_any() -> None:
+    X = pd.DataFrame({"a": FLOATS["a"], "b": WHOLE["b"], "unread": FLOATS["b"]})
+    roots = ColumnTransformer(
+        [("root", FunctionTransformer(np.sqrt), ["a"]), ("same", "passthrough", ["b"])], remainder="drop"
+    )
+    check = tenon.check(make_pipeline(roots, Ridge()).fit(X, X["a"]), X)
+    assert {c.name: c.range for c in check.columns} == {"a": "0.0 to 1e+300", "b": "", "unread": ""}
+    assert "float64, 0.0 to 1e+300 " in str(check)
+    assert check.to_json()["columns"][0]["range"] == "0.0 to 1e+300"

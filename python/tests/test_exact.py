@@ -258,9 +258,7 @@ def test_selecting_columns_in_every_way(mixed: Any, exported: Export) -> None:
     )
     reader = exported(make_pipeline(columns, HistGradientBoostingClassifier(max_iter=10)).fit(X, y), X)
     assert reader.replay()["probabilities"] < 1e-15
-    assert reader.input("text")["missing"] == "allowed", (
-        "a dropped column is asked for, and may hold anything"
-    )
+    assert "text" in reader.signature["unused"], "a dropped column may be sent, whatever it holds"
 
 
 def test_selecting_by_names_that_an_earlier_step_made(mixed: Any, exported: Export) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
@@ -144,3 +146,21 @@ def test_more_rows_are_counted(digits: tenon.Bundle, tmp_path: Path) -> None:
 def test_a_bundle_without_a_truth(digits: tenon.Bundle, tmp_path: Path) -> None:
     with pytest.raises(tenon.TenonError, match="does not exist"):
         tenon.quantize(tmp_path / "none.tenon")
+
+
+def test_a_float64_network_with_ranges_is_valid_json_and_answers_nan_beyond_float32(tmp_path: Path) -> None:
+    """Its golden rows at ±1e300 overflow in float32: neither an infinite figure nor a refusal of all its rows."""
+    random = np.random.default_rng(0)
+    X = pd.DataFrame(random.normal(size=(200, 8)), columns=list("abcdefgh"))
+    model = MLPClassifier((64,), max_iter=30, random_state=0).fit(X, (X["a"] > 0).astype(int))
+    bundle = tenon.export(model, X[:120], name="net", holdout=X[120:], path=tmp_path / "net.tenon")
+    small = tenon.quantize(bundle, agreement=0.9, path=tmp_path / "small.tenon")
+    assert all(np.isfinite(a.distance) for a in small.report if a.distance is not None)
+    assert "rows agree" in str(small)
+    with tarfile.open(small.path) as tar:
+        head = tar.extractfile("manifest.json").read().decode()  # type: ignore[union-attr]
+        signature = json.loads(tar.extractfile("signature.json").read())  # type: ignore[union-attr]
+    assert "Infinity" not in head
+    assert "NaN" not in head
+    assert signature["inputs"][0]["maximum"] == 1e300
+    assert not any(o.get("finite") for o in signature["outputs"])

@@ -45,7 +45,8 @@ type Graph struct {
 	Model   []byte
 	Inputs  []Port
 	Outputs []Port
-	Threads int // within one run; 0 means 1
+	Threads int    // within one run; 0 means 1
+	Name    string // what a log calls it: iris/3
 }
 
 // Port is one input or output of a graph.

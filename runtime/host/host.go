@@ -90,6 +90,7 @@ func (h *Host) Close() {
 type Gauges struct {
 	Running, Waiting, Loaded int
 	Failed                   int   // versions that should be loaded and could not be
+	Quarantined              int   // models of which nothing is served
 	Ending                   int   // versions out of all traffic that a run still holds
 	Restarts                 int64 // of other processes that died
 	Dropped                  int64 // events that nobody was told of
@@ -109,6 +110,9 @@ func (h *Host) Gauges() Gauges {
 		for _, v := range routes.Loaded {
 			g.Running += len(v.trials.taken)
 			g.Waiting += int(v.trials.waiting.Load())
+		}
+		if routes.Fault != nil {
+			g.Quarantined++
 		}
 		for _, err := range routes.Failed {
 			if !fault.Is(err, fault.NotReady) {

@@ -150,6 +150,18 @@ func TestPredict(t *testing.T) {
 	closed(t, h, fake)
 }
 
+// TestTheEngineIsToldWhatItLoads: its log names the model by that.
+func TestTheEngineIsToldWhatItLoads(t *testing.T) {
+	for number, want := range map[int]string{0: "iris", 3: "iris/3"} {
+		var got string
+		h := host.New(&engine.Fake{Refuse: func(g engine.Graph) error { got = g.Name; return nil }}, host.Options{})
+		load(t, h, number).Drop()
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestAcquireFaults(t *testing.T) {
 	fake := &engine.Fake{}
 	h := host.New(fake, host.Options{})
@@ -202,6 +214,9 @@ func TestAcquireFaults(t *testing.T) {
 				t.Fatal("it was acquired")
 			}
 			want(t, err, test.kind, test.code, test.says)
+			if text := err.Error(); strings.Count(text, "The graph has no inputs.") > 1 {
+				t.Errorf("the log says it more than once: %s", text)
+			}
 			if e := fault.As(err); e != nil && strings.Contains(e.Detail, "secret") {
 				t.Errorf("the sentence tells internals: %s", e.Detail)
 			}

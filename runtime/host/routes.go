@@ -152,8 +152,8 @@ func (r *Routes) find(want ref.Reference) (*Version, error) {
 	if cause := r.Failed[n]; fault.Is(cause, fault.NotReady) {
 		return nil, cause
 	} else if cause != nil {
-		return nil, fault.New(fault.Unavailable, fault.Unloadable,
-			"%s/%d could not be loaded: %s", r.Model, n, reason(cause)).Because(cause)
+		said, behind := reason(cause)
+		return nil, fault.New(fault.Unavailable, fault.Unloadable, "%s/%d could not be loaded: %s", r.Model, n, said).Because(behind)
 	}
 	return nil, fault.New(fault.Conflict, fault.NotLoaded,
 		"%s/%d is registered, but not loaded: put it live with `tenon deploy %s/%d`, or load it beside what is live with `tenon alias %s@NAME %d`.",
@@ -161,12 +161,13 @@ func (r *Routes) find(want ref.Reference) (*Version, error) {
 }
 
 // reason is what clients may read of a failed load: a fault's own words, and
-// nothing of an internal error.
-func reason(err error) string {
+// nothing of an internal error. The log, which has these words too, needs what
+// is behind them.
+func reason(err error) (said string, behind error) {
 	if e := fault.As(err); e != nil {
-		return e.Detail
+		return e.Detail, e.Err
 	}
-	return "an internal error, which the server's log has."
+	return "an internal error, which the server's log has.", err
 }
 
 func (r *Routes) number(want ref.Reference) (int, error) {

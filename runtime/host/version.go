@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,6 +26,14 @@ type Source struct {
 	Dir    string
 	// Isolation is what the deployment wants; "": what the host does.
 	Isolation Isolation
+}
+
+// name is what people call it: iris/3, or iris while it has no number.
+func (s *Source) name() string {
+	if s.Number == 0 {
+		return s.Model
+	}
+	return fmt.Sprintf("%s/%d", s.Model, s.Number)
 }
 
 // Version is one loaded version. It lives from Load until the last of its
@@ -90,6 +99,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	graph.Name = src.name()
 	chosen, placed := h.place(src.Isolation, model.graph.Hazards)
 	session, err := chosen.Load(ctx, graph)
 	if err != nil {

@@ -191,7 +191,7 @@ func (s *session) watch(p *process) {
 		}
 		s.set(nil)
 		log := s.engine.options.Log
-		log.Error("a worker ended", "model", s.graph.Path, "cause", p.cause, "said", p.said.String())
+		log.Error("a worker ended", "model", s.graph.Name, "cause", p.cause, "said", p.said.String())
 		if time.Since(started) > healthy {
 			pause = 0
 		}
@@ -206,10 +206,10 @@ func (s *session) watch(p *process) {
 				s.engine.restarts.Add(1)
 				break
 			}
-			log.Error("a worker could not be started again", "model", s.graph.Path, "error", err)
+			log.Error("a worker could not be started again", "model", s.graph.Name, "error", err)
 		}
 		s.set(p)
-		log.Info("a worker is back", "model", s.graph.Path)
+		log.Info("a worker is back", "model", s.graph.Name)
 	}
 }
 

@@ -73,6 +73,11 @@ const deadlyByte = 13
 
 func workers(t testing.TB, role string) *worker.Engine {
 	t.Helper()
+	return workersTelling(t, role, slog.DiscardHandler)
+}
+
+func workersTelling(t testing.TB, role string, log slog.Handler) *worker.Engine {
+	t.Helper()
 	return worker.New(worker.Options{
 		Command: func(lanes int) *exec.Cmd {
 			command := exec.Command(os.Args[0], strconv.Itoa(lanes))
@@ -80,7 +85,7 @@ func workers(t testing.TB, role string) *worker.Engine {
 			command.SysProcAttr = child.Attributes()
 			return command
 		},
-		Name: "fake", Grace: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		Name: "fake", Grace: 100 * time.Millisecond, Log: slog.New(log),
 	})
 }
 
@@ -134,6 +139,31 @@ func TestACrashCostsItsOwnCallsAndNothingElse(t *testing.T) {
 	}
 	if n := e.Restarts(); n != 3 {
 		t.Errorf("%d restarts", n)
+	}
+}
+
+// TestTheLogNamesTheModelWhoseProcessEnded, as people call it.
+func TestTheLogNamesTheModelWhoseProcessEnded(t *testing.T) {
+	var log strings.Builder
+	graph := enginetest.Identity([]tensor.Type{tensor.Uint8}, "N").Graph()
+	graph.Name = "iris/3"
+	s, err := workersTelling(t, "deadly", slog.NewTextHandler(&log, nil)).Load(t.Context(), graph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t, s, deadlyByte); err == nil {
+		t.Error("it answered")
+	}
+	if err := run(t, s, 1); err != nil { // it is back
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil { // nothing is logged from here on
+		t.Error(err)
+	}
+	for _, line := range []string{`msg="a worker ended" model=iris/3 cause=`, `msg="a worker is back" model=iris/3`} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("no %s in\n%s", line, log.String())
+		}
 	}
 }
 

@@ -38,7 +38,9 @@ def write(path: Path, head: Mapping[str, Any], folder: Path) -> Bundle:
     described = {
         p.relative_to(folder).as_posix(): {"size": p.stat().st_size, "sha256": _sha256(p)} for p in files
     }
-    manifest = (json.dumps({**head, "files": described}, ensure_ascii=False, indent=1) + "\n").encode()
+    manifest = (
+        json.dumps({**head, "files": described}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    ).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -87,14 +87,15 @@ def made_rows(
     """Edge rows and rows at thresholds with the function's answers, and what a request may hold.
 
     Missing and unseen values are allowed where the function answers for them and the graph agrees, and where X
-    itself holds them. Of inputs with more dimensions than a table has no rows are made.
+    itself holds them. Integers beyond 2^53 are refused unless X holds such. Of inputs with more dimensions than a
+    table has no rows are made.
     """
     frame, inputs = placed.rows, placed.inputs
     if isinstance(frame, dict):
         return [], tuple(Policy(missing=_has_missing(frame[i.name])) for i in inputs)
     agreed = _agreed(truth, placed, outputs, model, sample)
     policies = tuple(_policy(n, i, frame, agreed) for n, i in enumerate(inputs))
-    extra, _ = made.edge_samples(truth, [_without_overflow(i, frame) for i in inputs], frame)
+    extra, _ = made.edge_samples(truth, inputs, frame)
     more = [
         made.all_missing(truth, inputs, frame, [n for n, p in enumerate(policies) if p.missing]),
         made.threshold_sample(truth, inputs, frame, thresholds(model, inputs, placed.columns)),
@@ -127,20 +128,22 @@ def _agreed(
     return {(e.why, e.input) for e in edits} - bad
 
 
-def _without_overflow(column: Input, frame: Frame) -> Input:
-    """An integer column of usual size gets no rows at the ends of 64 bits, where the function's own sums wrap."""
-    if column.elem not in ("int64", "uint64"):
-        return column
+def _ends(column: Input, frame: Frame) -> tuple[int | None, int | None]:
+    """The least and greatest integer of a column of usual size: at the ends of 64 bits the function's own sums wrap."""
+    if column.type not in ("int64", "uint64"):
+        return None, None
     values = np.asarray(frame if isinstance(frame, np.ndarray) else frame[column.key])
-    beyond = values.dtype.kind in "iu" and (int(values.max()) > EXACT or int(values.min()) < -EXACT)
-    return column if beyond else replace(column, elem="float64")
+    if values.dtype.kind in "iu" and (int(values.max()) > EXACT or int(values.min()) < -EXACT):
+        return None, None
+    return None if column.type == "uint64" else -EXACT, EXACT
 
 
 def _policy(number: int, column: Input, frame: Frame, agreed: set[tuple[str, int]]) -> Policy:
     values: Any = frame if isinstance(frame, np.ndarray) else frame[column.key]
     missing = column.absent is not None and (("missing", number) in agreed or _has_missing(values))
     if not column.is_text or ("unseen", number) in agreed or column.shape is not None:
-        return Policy(missing)
+        least, most = _ends(column, frame)
+        return Policy(missing, minimum=least, maximum=most)
     return Policy(missing, tuple(sorted(pd.Series(values).dropna().astype(str).unique())), True)
 
 

@@ -49,6 +49,8 @@ class Column:
     status: str
     type: str = ""
     detail: str = ""
+    range: str = ""
+    """The numbers that a request may hold, such as `at least 0.0`; "" for all."""
 
 
 @dataclass(repr=False)
@@ -157,7 +159,10 @@ class Check:
             (
                 "Columns",
                 ("column", "dtype", "outcome", "in requests", "why"),
-                [[c.name, c.dtype, c.status, c.type, c.detail] for c in self.columns],
+                [
+                    [c.name, c.dtype, c.status, f"{c.type}, {c.range}" if c.range else c.type, c.detail]
+                    for c in self.columns
+                ],
             ),
             (
                 "Compared",

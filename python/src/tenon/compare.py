@@ -113,11 +113,11 @@ def scale_of(outputs: Sequence[Output], samples: Sequence[Sample]) -> dict[str, 
     Rows of the data decide, where there are any: a huge answer to a made-up row would blunt the comparison of all.
     """
     told = [s for s in samples if s.why in OF_DATA] or samples
-    found = {o.name: [float(_largest(s.expected[o.name]).max(initial=0.0)) for s in told] for o in outputs}
+    found = {o.name: [float(largest(s.expected[o.name]).max(initial=0.0)) for s in told] for o in outputs}
     return {name: max(values, default=0.0) or 1.0 for name, values in found.items()}
 
 
-def _largest(values: Array) -> Array:
+def largest(values: Array) -> Array:
     """By row [N], the largest finite magnitude; 0 where there is none."""
     if values.dtype.kind != "f":
         return np.zeros(len(values))
@@ -201,7 +201,7 @@ def distances(output: Output, expected: Array, got: Array, scale: float) -> tupl
         wide, other = expected.astype(np.float64), got.astype(np.float64)
         equal = (wide == other) | (np.isnan(wide) & np.isnan(other))
         distance = np.where(equal, 0.0, np.abs(other - wide))
-        size = np.maximum(scale, _largest(wide)).reshape(-1, *[1] * (wide.ndim - 1))
+        size = np.maximum(scale, largest(wide)).reshape(-1, *[1] * (wide.ndim - 1))
         limit = tolerance["abs"] * size + tolerance["rel"] * np.abs(wide)
         within = np.isfinite(wide) & np.isfinite(other) & (distance <= limit)
     distance = np.where(np.isnan(distance), np.inf, distance)

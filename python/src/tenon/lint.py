@@ -89,6 +89,7 @@ class _Linter:
             self.name(outcomes)
         self.steps(outcomes, made)
         if made is not None:
+            self.ranges(made)
             self.compare(made, what)
             self.check.findings += suspicions(made.signature, frame, held, made.training, y)
         return made
@@ -146,6 +147,12 @@ class _Linter:
             elif not self.name(outcomes, e.converter):
                 self.check.findings.append(Finding.of(e, "step"))
         return None
+
+    def ranges(self, made: Draft) -> None:
+        """What the columns are limited to, as the trial of the pipeline found."""
+        pairs = zip(made.signature.inputs, made.signature.policies, strict=True)
+        found = {i.name: p.within() for i, p in pairs}
+        self.check.columns = [replace(c, range=found.get(c.name, "")) for c in self.check.columns]
 
     def name(self, outcomes: dict[int, Outcome], converter: str = "") -> bool:
         """A finding for each step that cannot be lowered; `converter` says why it could not be converted."""

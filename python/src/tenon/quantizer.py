@@ -7,6 +7,7 @@ import datetime
 import itertools
 import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tenon.bundlefile import Bundle, extract, path_of, write
-from tenon.compare import session
+from tenon.compare import largest, session
 from tenon.errors import ExportError
 from tenon.goldenfile import Golden
 from tenon.inputs import Array
@@ -80,6 +81,12 @@ class Quantized(Bundle):
     sizes: tuple[int, int] = field(default=(0, 0))
     """Before, after."""
 
+    def __str__(self) -> str:
+        """The file, its sizes and how it agrees, a line an output."""
+        before, after = self.sizes
+        head = f"{self.path}: the model has {after} bytes, before {before}; against the original pipeline"
+        return "\n  ".join([head, *map(str, self.report)])
+
 
 def quantize(
     bundle: Bundle | str | os.PathLike[str],
@@ -121,7 +128,10 @@ def quantize(
         after = quantized_model(before, name)
         signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
         signature["outputs"] = [{**o, "tolerance": _asked(o, agreement)} for o in signature["outputs"]]
-        report = _report(after, signature, folder, holdout)
+        report, silent = _report(after, signature, folder, holdout)
+        for output in signature["outputs"]:
+            if output["name"] in silent:
+                del output["finite"]
         if not all(a.passed for a in report):
             raise ExportError(
                 f"the quantised {name!r} does not agree with the pipeline as asked, so nothing was written: "
@@ -224,8 +234,12 @@ def _asked(output: Mapping[str, Any], agreement: float) -> dict[str, float]:
 
 def _report(
     model: bytes, signature: Mapping[str, Any], folder: Path, holdout: tuple[Any, Any] | None
-) -> list[Agreement]:
-    """By output, how the answers to all golden bodies, and to more rows, agree with the pipeline's."""
+) -> tuple[list[Agreement], set[str]]:
+    """By output, how the answers to all golden bodies, and to more rows, agree with the pipeline's.
+
+    The second result names the outputs declared finite that are not: numbers at the ends of a float64 range overflow
+    in the quantised model's float32. A server would refuse such rows; they are answers now, and do not agree.
+    """
     runner, outputs = session(model), signature["outputs"]
     got: dict[str, list[Array]] = {o["name"]: [] for o in outputs}
     want: dict[str, list[Array]] = {o["name"]: [] for o in outputs}
@@ -240,22 +254,24 @@ def _report(
         of_data.append(np.full(len(truth), why in NATURAL))
     counts = np.concatenate(of_data)
     counts = counts if counts.any() else ~counts  # where all are made up, they are what there is
-    return [
-        _agreed(o, np.concatenate(got[o["name"]]), np.concatenate(want[o["name"]]), counts) for o in outputs
-    ]
+    both = {o["name"]: (np.concatenate(got[o["name"]]), np.concatenate(want[o["name"]])) for o in outputs}
+    silent = {o["name"] for o in outputs if o.get("finite") and not np.isfinite(both[o["name"]][0]).all()}
+    return [_agreed(o, *both[o["name"]], counts) for o in outputs], silent
 
 
 def _agreed(output: Mapping[str, Any], got: Array, want: Array, counts: Array) -> Agreement:
-    """`counts` says of each row whether it counts for a share of rows; a distance is held in every row."""
+    """`counts` says of each row whether it counts for a share of rows, and for the distances beside that."""
     asked, rows = output["tolerance"], len(want)
     if want.dtype.kind != "f":
         same = (got == want).reshape(rows, -1).all(axis=1)
         return _shared(output["name"], same, counts, None, None, asked)
     a, b = got.reshape(rows, -1).astype(np.float64), want.reshape(rows, -1).astype(np.float64)
-    scale = float(np.max(np.abs(b[np.isfinite(b)]), initial=0.0)) or 1.0
+    sizes = largest(b)
+    scale = np.maximum(float(sizes[counts].max(initial=0.0)) or 1.0, sizes)[:, None]
     with np.errstate(invalid="ignore"):
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b)) / scale
-    far, mean = float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)), float(np.mean(apart))
+    held = apart if "abs" in asked else apart[counts]
+    far, mean = float(np.nan_to_num(held, nan=np.inf).max(initial=0.0)), float(np.mean(held))
     if "abs" in asked:
         return Agreement(output["name"], rows, None, far, mean, asked, far <= asked["abs"])
     if "cosine" in asked:
@@ -280,7 +296,8 @@ def _shared(
 def _head(head: dict[str, Any], source: Path, report: Sequence[Agreement]) -> dict[str, Any]:
     """The manifest of the quantised bundle: what it was made from, and its figures."""
     metrics = {f"agreement_{a.output}": a.agreement for a in report if a.agreement is not None}
-    metrics |= {f"distance_{a.output}": a.distance for a in report if a.distance is not None}
+    distances = {f"distance_{a.output}": a.distance for a in report if a.distance is not None}
+    metrics |= {k: v for k, v in distances.items() if math.isfinite(v)}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {
         **{k: v for k, v in head.items() if k not in ("files", "digest")},

@@ -26,10 +26,11 @@ class Connection:
         self._http = http.client.HTTPConnection(str(at.hostname), at.port, timeout=SECONDS)
 
     def ask(
-        self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
+        self, method: str, path: str, body: bytes = b"", kind: str = "application/json", caller: str = ""
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """The status, the headers and the body of the answer; OSError or HTTPException where there is none."""
-        self._http.request(method, path, body, {"Content-Type": kind})
+        headers = {"Content-Type": kind, **({"Tenon-Caller": caller} if caller else {})}
+        self._http.request(method, path, body, headers)
         answer = self._http.getresponse()
         return answer.status, answer.headers, answer.read()
 

@@ -52,7 +52,9 @@ def versions(server: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[i
     folder, frame, pipelines = tmp_path_factory.mktemp("rehearse"), people(400, 1), {}
     for noise in (0.2, 3.0):
         pipeline = trained(frame, noise)
-        bundle = tenon.export(pipeline, frame, name="loans", holdout=people(300, 2), path=folder / f"{noise}.tenon")
+        bundle = tenon.export(
+            pipeline, frame, name="loans", holdout=people(300, 2), path=folder / f"{noise}.tenon"
+        )
         version = tenon.push(bundle, server=server.url)
         assert version.parity == "proven"
         pipelines[version.number] = pipeline
