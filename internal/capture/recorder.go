@@ -51,6 +51,9 @@ const (
 	// parts is how many segments make up the bound, roughly; a request that is
 	// larger than one of them is not kept.
 	parts = 16
+	// mostPart bounds a segment under a large bound, too: it is in memory while it
+	// grows, and is written anew each time.
+	mostPart = 16 << 20
 	// writeEvery is how much a server that dies may lose.
 	writeEvery = 5 * time.Second
 )
@@ -89,7 +92,7 @@ func (r *Recorder) Offer(o Offer) {
 	}
 }
 
-func (r *Recorder) part() int64 { return r.MaxBytes / parts }
+func (r *Recorder) part() int64 { return min(r.MaxBytes/parts, mostPart) }
 
 // Run keeps what is offered until ctx ends, and then writes what it has.
 func (r *Recorder) Run(ctx context.Context) {

@@ -258,3 +258,12 @@ func TestAWriterThatDied(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestASegmentFitsInMemory, however much may be kept on the disk.
+func TestASegmentFitsInMemory(t *testing.T) {
+	r := record(t, t.TempDir(), 1<<40, nil)
+	r.Offer(Offer{Model: "iris", Request: Request{Body: make(json.RawMessage, 16<<20+1)}})
+	if n := r.skipped.Load(); n != 1 {
+		t.Error("a request of more than 16 MiB waits to be kept")
+	}
+}

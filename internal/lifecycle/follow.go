@@ -54,17 +54,6 @@ func (m *Manager) look(ctx context.Context, now time.Time, again retries, busy m
 	}
 }
 
-// tellFollowed logs a deployment that another server of the registry made. At a
-// start there were no routes, and nothing is told.
-func (m *Manager) tellFollowed(was *host.Routes, st *registry.State) {
-	d := st.Current()
-	if was == nil || was.Fault != nil || d == nil || d.Number == was.Deployment {
-		return
-	}
-	m.log.Info("another server made a deployment", "model", st.Name, "deployment", d.Number, "stable", d.Stable,
-		"canary", d.Canary, "shadow", d.Shadow, "reason", d.Reason, "actor", d.Actor, "request_id", d.RequestID)
-}
-
 // wait reports whether something has ended, and waits for that a while; nil has
 // never begun.
 func wait(ctx context.Context, ended chan struct{}, most time.Duration) bool {
@@ -85,6 +74,17 @@ func wait(ctx context.Context, ended chan struct{}, most time.Duration) bool {
 	case <-ctx.Done():
 	}
 	return false
+}
+
+// tellFollowed logs a deployment that another server of the registry made. At a
+// start there were no routes, and nothing is told.
+func (m *Manager) tellFollowed(was *host.Routes, st *registry.State) {
+	d := st.Current()
+	if was == nil || was.Fault != nil || d == nil || d.Number == was.Deployment {
+		return
+	}
+	m.log.Info("another server made a deployment", "model", st.Name, "deployment", d.Number, "stable", d.Stable,
+		"canary", d.Canary, "shadow", d.Shadow, "reason", d.Reason, "actor", d.Actor, "request_id", d.RequestID)
 }
 
 // behind reports whether a model's log says something that its routes do not.

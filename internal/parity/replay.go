@@ -298,7 +298,7 @@ func (r *replay) finish() *wire.Report {
 		out.Outputs = append(out.Outputs, o.report)
 	}
 	if len(out.Worst) == 0 {
-		out.Worst = r.together
+		out.Worst = append(out.Worst, r.together...)
 	}
 	out.Columns = r.columns.finish()
 	switch {
