@@ -97,14 +97,18 @@ func TestACanaryCostsItsCallersNothing(t *testing.T) {
 		if markOf(g) == "b" {
 			return nil, errors.New("it ran out of something")
 		}
+		if markOf(g) == "d" {
+			panic("a bug that only this version meets")
+		}
 		return []*tensor.Tensor{tensor.New(tensor.Float32, int64(in[0].Rows()), 2)}, nil
 	}
 	r := serve(t, func(s *setup) { s.engine = &engine.Fake{Compute: fails} })
 	r.alike("a", "b")
 	_, err := r.Push(t.Context(), "iris", bodyOf(identity(port{"c", float32Type, 3}), true))
 	must(t, err)
+	r.alike("d")
 	r.deployed(`{"stable":1}`)
-	for _, canary := range []int{2, 3} {
+	for _, canary := range []int{2, 3, 4} {
 		r.deployed(fmt.Sprintf(`{"canary":{"version":%d,"steps":[99]},"force":true}`, canary))
 		for range 50 {
 			if version := r.by(""); version != "1" {

@@ -3,7 +3,9 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -111,7 +113,7 @@ func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, co
 	defer lease.Release()
 	began := time.Now()
 	answer := Answer{Model: lease.Model, Version: lease.Number, Parity: lease.Parity()}
-	out, err := predict(ctx, lease, r.Body, codec, &answer)
+	out, err := contained(ctx, lease, r.Body, codec, &answer)
 	if p.Watch != nil && !host.Probing(ctx) {
 		p.Watch(answer.Model, answer.Version, answer.Rows, answer.Timing, err)
 	}
@@ -125,6 +127,20 @@ func (p *Predictor) attempt(ctx context.Context, lease host.Lease, r Request, co
 	}
 	answer.Outputs = nil
 	return out, answer, event, err
+}
+
+// contained lets no bug that a canary brings to light reach its caller: the
+// stable version is asked then, as for any other failure. Elsewhere a panic is
+// the middleware's business.
+func contained(ctx context.Context, lease host.Lease, body []byte, codec Codec, answer *Answer) (out []byte, err error) {
+	if lease.Role == host.Canary {
+		defer func() {
+			if cause := recover(); cause != nil {
+				out, err = nil, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+			}
+		}()
+	}
+	return predict(ctx, lease, body, codec, answer)
 }
 
 func predict(ctx context.Context, lease host.Lease, body []byte, codec Codec, answer *Answer) ([]byte, error) {

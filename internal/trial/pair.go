@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -110,10 +111,17 @@ func (t *trial) runAlone(e *host.Event) rollout.Run {
 }
 
 // ask runs the request of e on another version.
-func ask(ctx context.Context, lease host.Lease, e *host.Event, patience time.Duration) *host.Event {
+//
+// A bug that the version brings to light fails the copy, not the server.
+func ask(ctx context.Context, lease host.Lease, e *host.Event, patience time.Duration) (asked *host.Event) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	asked := &host.Event{Version: lease.Number, Rows: e.Rows}
+	asked = &host.Event{Version: lease.Number, Rows: e.Rows}
+	defer func() {
+		if cause := recover(); cause != nil {
+			asked.Outputs, asked.Err = nil, fmt.Errorf("panic: %v", cause)
+		}
+	}()
 	frame := lease.Plan.Frame()
 	defer lease.Plan.Recycle(frame)
 	if asked.Err = e.Decode(frame); asked.Err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
-	"time"
 
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/rollout"
@@ -36,7 +35,7 @@ func (w *Watch) begin(ctx context.Context, routes *host.Routes) *trial {
 			w.Log.Error("a canary's limits are not understood, and the server's are taken", "model", t.model, "error", err)
 			limits = w.Limits
 		}
-		t.tally = rollout.NewTally(limits, w.since(routes))
+		t.tally = rollout.NewTally(limits, w.Now()) // by this clock, not by the record's: servers' clocks differ
 		t.pairs = append(t.pairs, newPair(t, c.Version))
 	}
 	if routes.Shadow != 0 {
@@ -46,15 +45,6 @@ func (w *Watch) begin(ctx context.Context, routes *host.Routes) *trial {
 		w.work.Go(func() { p.run(ctx) })
 	}
 	return t
-}
-
-// since is when a deployment began, by this server's clock.
-func (w *Watch) since(routes *host.Routes) time.Time {
-	now := w.Now()
-	if routes.Since.After(now) { // another server's clock is ahead
-		return now
-	}
-	return routes.Since
 }
 
 func (t *trial) deployment() int {
@@ -80,7 +70,7 @@ func (t *trial) next(routes *host.Routes) bool {
 		before.Stable == routes.Stable && before.Shadow == routes.Shadow && reflect.DeepEqual(routes.Limits, before.Limits)
 	if same {
 		t.routes = routes
-		t.tally.NextStep(t.watch.since(routes))
+		t.tally.NextStep(t.watch.Now())
 		t.said = rollout.Decision{}
 	}
 	return same

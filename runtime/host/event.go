@@ -37,11 +37,11 @@ type Event struct {
 type events struct {
 	queue    chan *Event
 	observed atomic.Bool
-	bytes    atomic.Int64 // of the bodies that wait
+	bytes    atomic.Int64 // of the bodies and outputs that wait
 	dropped  atomic.Int64
 }
 
-// How many events wait at most, and how large their bodies are together.
+// How many events wait at most, and how large their bodies and outputs are together.
 // Observers take microseconds; what comes faster for long is dropped, and counted.
 const (
 	queuedEvents = 4096
@@ -58,7 +58,7 @@ func (h *Host) Observe(ctx context.Context, observers ...func(*Event)) {
 		case <-ctx.Done():
 			return
 		case e := <-h.events.queue:
-			h.events.bytes.Add(-int64(len(e.Body)))
+			h.events.bytes.Add(-e.size())
 			for _, observe := range observers {
 				observe(e)
 			}
@@ -79,7 +79,7 @@ func (l Lease) Watched() bool {
 func (l Lease) Tell(e *Event) {
 	e.Model, e.Version, e.Role, e.Routes = l.Model, l.Number, l.Role, l.routes
 	events := &l.host.events
-	size := int64(len(e.Body))
+	size := e.size()
 	if events.bytes.Add(size) <= queuedBytes {
 		select {
 		case events.queue <- e:
@@ -89,4 +89,13 @@ func (l Lease) Tell(e *Event) {
 	}
 	events.bytes.Add(-size)
 	events.dropped.Add(1)
+}
+
+// size is what an event keeps from being freed, in bytes, but for strings.
+func (e *Event) size() int64 {
+	size := len(e.Body)
+	for i := range e.Outputs {
+		size += len(e.Outputs[i].Values.Data)
+	}
+	return int64(size)
 }
