@@ -134,8 +134,16 @@ func (s *session) Run(ctx context.Context, inputs []*tensor.Tensor) ([]*tensor.T
 }
 
 // restartPatience is how long a call waits for a process that is being
-// started again.
+// started again: no longer than half of the time that it has, so that whoever
+// asks another version then has the other half, and hears what happened.
 const restartPatience = time.Second
+
+func patienceOf(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(restartPatience, time.Until(deadline)/2)
+	}
+	return restartPatience
+}
 
 // process is the process of now, waited for a while.
 func (s *session) process(ctx context.Context) (*process, error) {
@@ -148,7 +156,7 @@ func (s *session) process(ctx context.Context) (*process, error) {
 			return p, nil
 		}
 		if patience == nil {
-			timer := time.NewTimer(restartPatience)
+			timer := time.NewTimer(patienceOf(ctx))
 			defer timer.Stop()
 			patience = timer.C
 		}
