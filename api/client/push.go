@@ -42,19 +42,27 @@ func (c *Client) Push(ctx context.Context, model string, body Body) (wire.Publis
 	if body.Bare {
 		request.Header.Set("Content-Type", "application/octet-stream")
 	}
+	id, err := c.begin(request, &out)
+	if err != nil || id == "" {
+		return out, err
+	}
+	return c.Wait(ctx, id, body.Progress)
+}
+
+// begin sends a request whose answer may be late: it is read into out, or the
+// id of the operation is returned that will have it.
+func (c *Client) begin(request *http.Request, out any) (id string, err error) {
 	response, err := c.answer(request)
 	if err != nil {
-		return out, err
+		return "", err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusAccepted {
-		return out, c.read(response, &out)
+		return "", c.read(response, out)
 	}
 	var begun wire.Operation
-	if err := c.read(response, &begun); err != nil {
-		return out, err
-	}
-	return c.Wait(ctx, begun.ID, body.Progress)
+	err = c.read(response, &begun)
+	return begun.ID, err
 }
 
 func (b Body) query() string {

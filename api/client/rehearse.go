@@ -32,19 +32,11 @@ func (c *Client) Rehearse(
 		return out, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := c.answer(request)
-	if err != nil {
+	id, err := c.begin(request, &out)
+	if err != nil || id == "" {
 		return out, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusAccepted {
-		return out, c.read(response, &out)
-	}
-	var begun wire.Operation
-	if err := c.read(response, &begun); err != nil {
-		return out, err
-	}
-	o, err := c.await(ctx, begun.ID, "the rehearsal has begun", "it", progress)
+	o, err := c.await(ctx, id, "the rehearsal has begun", "it", progress)
 	if err != nil || o.Divergence == nil {
 		return out, c.odd(o, err)
 	}

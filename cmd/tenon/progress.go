@@ -61,14 +61,19 @@ func (p *progress) show() {
 }
 
 // examining shows how far the examination of a push is.
-func (p *progress) examining(o wire.Operation) {
+func (p *progress) examining(o wire.Operation) { p.operation(o, "examining", "examination") }
+
+// rehearsing shows how far a rehearsal is.
+func (p *progress) rehearsing(o wire.Operation) { p.operation(o, "rehearsing", "rehearsal") }
+
+func (p *progress) operation(o wire.Operation, doing, what string) {
 	switch {
 	case o.State == "queued":
-		p.say("waiting for another examination to end")
+		p.say("waiting for another " + what + " to end")
 	case o.Total > 0:
-		p.say(fmt.Sprintf("examining: %d of %d requests", o.Done, o.Total))
+		p.say(fmt.Sprintf("%s: %d of %d requests", doing, o.Done, o.Total))
 	default:
-		p.say("examining: " + o.Phase)
+		p.say(doing + ": " + o.Phase)
 	}
 }
 

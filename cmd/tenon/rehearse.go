@@ -70,18 +70,6 @@ func opponent(ctx context.Context, server *client.Client, model, against string)
 	return m.Aliases[r.Alias], err
 }
 
-// rehearsing shows how far a rehearsal is.
-func (p *progress) rehearsing(o wire.Operation) {
-	switch {
-	case o.State == "queued":
-		p.say("waiting for another rehearsal to end")
-	case o.Total > 0:
-		p.say(fmt.Sprintf("rehearsing: %d of %d requests", o.Done, o.Total))
-	default:
-		p.say("rehearsing: " + o.Phase)
-	}
-}
-
 func capturesCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "captures MODEL",

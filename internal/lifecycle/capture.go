@@ -71,10 +71,7 @@ func (m *Manager) redactsColumns(_ context.Context, st *registry.State, d *regis
 	}
 	var known []string
 	for _, n := range answering(&d.Traffic) {
-		v := loaded[n]
-		if v == nil {
-			v = m.loaded(st.Name, n)
-		}
+		v := m.among(loaded, st.Name, n)
 		if v == nil {
 			continue
 		}

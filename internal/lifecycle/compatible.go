@@ -30,10 +30,7 @@ func (m *Manager) keepsCallers(force bool) acceptance {
 		}
 		var before *host.Version
 		for _, n := range answering(&d.Traffic) {
-			next := loaded[n]
-			if next == nil {
-				next = m.loaded(st.Name, n)
-			}
+			next := m.among(loaded, st.Name, n)
 			if next == nil || slices.Contains(answering(&now.Traffic), n) {
 				continue
 			}

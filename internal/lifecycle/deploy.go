@@ -127,6 +127,15 @@ func (m *Manager) deploy(
 // fresh are versions that were loaded and are not routed yet, by number.
 type fresh map[int]*host.Version
 
+// among is version n of a deployment that is about to be in force: a fresh one,
+// or the one that serves; nil where it is not loaded.
+func (m *Manager) among(f fresh, model string, n int) *host.Version {
+	if v := f[n]; v != nil {
+		return v
+	}
+	return m.loaded(model, n)
+}
+
 func drop(f fresh) {
 	for _, v := range f {
 		v.Drop()

@@ -9,6 +9,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/capture"
 	"github.com/tenon-ml/tenon/internal/divergence"
 	"github.com/tenon-ml/tenon/internal/fault"
+	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/registry"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
@@ -138,7 +139,7 @@ func (m *Manager) rehearse(ctx context.Context, p *rehearsal, progress Progress)
 		return nil, err
 	}
 	defer to.Release()
-	c := divergence.New(p.st.Name, compared(from.Version), compared(to.Version), p.requests[0].Time)
+	c := divergence.New(p.st.Name, from.Described(), to.Described(), p.requests[0].Time)
 	r := &replay{m: m, from: from, to: to, c: c}
 	for i := range p.requests {
 		r.one(ctx, &p.requests[i])
@@ -163,10 +164,6 @@ func (m *Manager) aside(ctx context.Context, st *registry.State, n int) (host.Le
 		return host.Lease{}, err
 	}
 	return m.host.Aside(v), nil
-}
-
-func compared(v *host.Version) divergence.Version {
-	return divergence.Version{Number: v.Number, Outputs: v.Outputs()}
 }
 
 // replay sends requests to both versions, one after the other.
@@ -213,13 +210,8 @@ func (r *replay) ask(ctx context.Context, lease host.Lease, body []byte) (diverg
 	r.m.giveWay(ctx)
 	ctx, cancel := context.WithTimeout(ctx, r.m.runTimeout)
 	defer cancel()
-	frame := lease.Plan.Frame()
-	defer lease.Plan.Recycle(frame)
-	if err := r.m.form.Decode(body, frame); err != nil {
-		return divergence.Answer{Err: err}, 0
-	}
-	outputs, timing, err := lease.Predict(ctx, frame)
-	return divergence.Answer{Outputs: outputs, Run: timing.Run, Err: err}, frame.Rows
+	asked := lease.Ask(ctx, func(frame *tensor.Frame) error { return r.m.form.Decode(body, frame) })
+	return divergence.Answer{Outputs: asked.Outputs, Run: asked.Timing.Run, Err: asked.Err}, asked.Rows
 }
 
 // giveWay waits a moment while callers wait for their runs.

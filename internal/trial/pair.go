@@ -2,7 +2,6 @@ package trial
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/tenon-ml/tenon/internal/divergence"
 	"github.com/tenon-ml/tenon/internal/fault"
 	"github.com/tenon-ml/tenon/internal/rollout"
+	"github.com/tenon-ml/tenon/internal/tensor"
 	"github.com/tenon-ml/tenon/runtime/host"
 )
 
@@ -111,28 +111,17 @@ func (t *trial) runAlone(e *host.Event) rollout.Run {
 }
 
 // ask runs the request of e on another version.
-//
-// A bug that the version brings to light fails the copy, not the server.
-func ask(ctx context.Context, lease host.Lease, e *host.Event, patience time.Duration) (asked *host.Event) {
+func ask(ctx context.Context, lease host.Lease, e *host.Event, patience time.Duration) *host.Event {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	asked = &host.Event{Version: lease.Number, Rows: e.Rows}
-	defer func() {
-		if cause := recover(); cause != nil {
-			asked.Outputs, asked.Err = nil, fmt.Errorf("panic: %v", cause)
+	asked := lease.Ask(ctx, func(frame *tensor.Frame) error {
+		err := e.Decode(frame)
+		if err == nil && frame.Rows != e.Rows {
+			err = divergence.OtherRows(frame.Rows, e.Rows)
 		}
-	}()
-	frame := lease.Plan.Frame()
-	defer lease.Plan.Recycle(frame)
-	if asked.Err = e.Decode(frame); asked.Err != nil {
-		return asked
-	}
-	if frame.Rows != e.Rows {
-		asked.Err = divergence.OtherRows(frame.Rows, e.Rows)
-		return asked
-	}
-	asked.Outputs, asked.Timing, asked.Err = lease.Predict(ctx, frame)
-	return asked
+		return err
+	})
+	return &host.Event{Version: lease.Number, Rows: e.Rows, Outputs: asked.Outputs, Timing: asked.Timing, Err: asked.Err}
 }
 
 // compared counts a copy and its original, and rests.
@@ -177,7 +166,7 @@ func (p *pair) add(e, stable, on *host.Event) divergence.Found {
 		if from == nil || to == nil {
 			return divergence.Found{} // one of them has just gone
 		}
-		p.comparison = divergence.New(p.trial.model, versionOf(from), versionOf(to), p.trial.watch.Now())
+		p.comparison = divergence.New(p.trial.model, from.Described(), to.Described(), p.trial.watch.Now())
 	}
 	return p.comparison.Add(&divergence.Request{
 		ID: e.ID, Time: e.At, Rows: e.Rows, Row: e.Row, From: answer(stable), To: answer(on),
@@ -202,16 +191,7 @@ func (p *pair) nothing() wire.Divergence {
 	watch := p.trial.watch
 	var from, to divergence.Version
 	if routes := watch.Host.Routes(p.trial.model); routes != nil {
-		from, to = versionOf(routes.Loaded[routes.Stable]), versionOf(routes.Loaded[p.version])
+		from, to = routes.Loaded[routes.Stable].Described(), routes.Loaded[p.version].Described()
 	}
 	return divergence.New(p.trial.model, from, to, watch.Now()).Report()
-}
-
-// versionOf says what divergence wants to know of a version; nil is one that is
-// not loaded.
-func versionOf(v *host.Version) divergence.Version {
-	if v == nil {
-		return divergence.Version{}
-	}
-	return divergence.Version{Number: v.Number, Outputs: v.Outputs()}
 }

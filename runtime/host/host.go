@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -156,6 +157,32 @@ func (l Lease) Predict(ctx context.Context, frame *tensor.Frame) ([]tensor.Outpu
 		err = l.Plan.HoldFinite(outs, frame)
 	}
 	return outs, timing, err
+}
+
+// Asked is what a version said to a request that no caller waits for.
+type Asked struct {
+	Rows    int // as the version reads them
+	Outputs []tensor.Output
+	Timing  Timing
+	Err     error
+}
+
+// Ask reads a request with decode and runs it. A bug that the version brings to
+// light fails the request, not the server.
+func (l Lease) Ask(ctx context.Context, decode func(*tensor.Frame) error) (asked Asked) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			asked.Outputs, asked.Err = nil, fmt.Errorf("panic: %v", cause)
+		}
+	}()
+	frame := l.Plan.Frame()
+	defer l.Plan.Recycle(frame)
+	if asked.Err = decode(frame); asked.Err != nil {
+		return asked
+	}
+	asked.Rows = frame.Rows
+	asked.Outputs, asked.Timing, asked.Err = l.Predict(ctx, frame)
+	return asked
 }
 
 func (l Lease) run(ctx context.Context, feeds []*tensor.Tensor) (raw []*tensor.Tensor, t Timing, err error) {

@@ -53,12 +53,16 @@ type Version struct {
 	patience atomic.Int64 // of its callers while it is on trial; 0: not set
 }
 
-// Outputs describes the version's outputs, in their order.
-func (v *Version) Outputs() []divergence.Output {
-	var out []divergence.Output
+// Described is the version as divergence compares it; nil is one that is not
+// loaded.
+func (v *Version) Described() divergence.Version {
+	if v == nil {
+		return divergence.Version{}
+	}
+	out := divergence.Version{Number: v.Number}
 	for i := range v.Plan.Outputs {
 		o := &v.Plan.Outputs[i]
-		out = append(out, divergence.Output{Name: o.Name, Kind: string(o.Kind), Classes: o.Classes})
+		out.Outputs = append(out.Outputs, divergence.Output{Name: o.Name, Kind: string(o.Kind), Classes: o.Classes})
 	}
 	return out
 }
@@ -106,7 +110,7 @@ func (h *Host) Load(ctx context.Context, src Source) (*Version, error) {
 		return nil, err
 	}
 	v := &Version{Source: src, Plan: plan, Bundle: b, Graph: model.graph, Placed: placed, session: session}
-	v.check = divergence.NewCheck(v.Outputs())
+	v.check = divergence.NewCheck(v.Described().Outputs)
 	v.owners.Store(1)
 	v.trials.open(h.options.Runs, h.options.Queued)
 	return v, nil
