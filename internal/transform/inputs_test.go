@@ -146,17 +146,23 @@ func TestSignatureLayouts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			p := compile(t, signature(t, test.columns, anyOutput), graph(test.inputs+" -> y float32[N]"))
-			f, err := decode(p, test.body)
-			got := ""
-			if err != nil {
-				got = finding(err)
-			} else {
-				got = feeds(f)
-			}
-			if got != test.want {
-				t.Errorf("got  %s\nwant %s", got, test.want)
-			}
+			fills(t, p, test.body, test.want)
 		})
+	}
+}
+
+// fills holds what a body's feeds are, or what is wrong with it.
+func fills(t *testing.T, p *transform.Plan, body, want string) {
+	t.Helper()
+	f, err := decode(p, body)
+	got := ""
+	if err != nil {
+		got = finding(err)
+	} else {
+		got = feeds(f)
+	}
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

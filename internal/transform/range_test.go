@@ -38,16 +38,7 @@ func TestRanges(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			sig := signature(t, `{"name":"x","type":`+test.column+`}`, `{"name":"y","kind":"value"}`)
-			f, err := decode(compile(t, sig, graph("x "+test.graph+" -> y float64[N]")), test.body)
-			got := ""
-			if err != nil {
-				got = finding(err)
-			} else {
-				got = feeds(f)
-			}
-			if got != test.want {
-				t.Errorf("got  %s\nwant %s", got, test.want)
-			}
+			fills(t, compile(t, sig, graph("x "+test.graph+" -> y float64[N]")), test.body, test.want)
 		})
 	}
 }

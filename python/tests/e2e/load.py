@@ -9,7 +9,7 @@ import threading
 import urllib.parse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from examples import COLUMNS
@@ -75,7 +75,32 @@ def questions(rows: np.ndarray, truth: Mapping[int, np.ndarray]) -> list[Questio
     return made
 
 
-class Load:
+class Clients:
+    """Threads that ask servers until they are told to stop, each by its own connection."""
+
+    def __init__(self, urls: Sequence[str], clients: int) -> None:
+        self._stop, self._came = threading.Event(), threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._client, args=(k, urls[k % len(urls)]), daemon=True)
+            for k in range(clients)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(SECONDS)
+
+    def _client(self, number: int, url: str) -> None:
+        """Asks one server until `_stop`, and tells `_came` of every answer."""
+        raise NotImplementedError
+
+
+class Load(Clients):
     """Clients that ask references in turn until they are told to stop.
 
     Whoever changes what a reference leads to says so before and after (`expect`): an answer may come only from a
@@ -88,21 +113,7 @@ class Load:
         self.wrong: list[str] = []
         self.answered: Counter[tuple[str, int]] = Counter()
         self._asked, self._live = asked, {ref: [{version}] for ref, version in live.items()}
-        self._stop, self._seen = threading.Event(), threading.Condition()
-        self._threads = [
-            threading.Thread(target=self._client, args=(number, urls[number % len(urls)]), daemon=True)
-            for number in range(clients)
-        ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(SECONDS)
+        super().__init__(urls, clients)
 
     @property
     def requests(self) -> int:
@@ -114,9 +125,9 @@ class Load:
 
     def wait_for(self, ref: str, version: int, more: int) -> None:
         """Until the version has answered so often again; what is wrong by then fails."""
-        with self._seen:
+        with self._came:
             goal = self.answered[ref, version] + more
-            came = self._seen.wait_for(
+            came = self._came.wait_for(
                 lambda: self.wrong or self.answered[ref, version] >= goal, timeout=SECONDS
             )
         assert not self.wrong, self.wrong[:3]
@@ -130,11 +141,11 @@ class Load:
                 break
             ref, question = refs[turn % len(refs)], self._asked[turn % len(self._asked)]
             fault, version = self._ask(connection, ref, question)
-            with self._seen:
+            with self._came:
                 self.answered[ref, version] += 1
                 if fault:
                     self.wrong.append(f"{ref}: {fault}")
-                self._seen.notify_all()
+                self._came.notify_all()
         connection.close()
 
     def _ask(self, connection: Connection, ref: str, question: Question) -> tuple[str, int]:

@@ -6,14 +6,13 @@ import http.client
 import itertools
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from load import SECONDS, Connection
+from load import SECONDS, Clients, Connection
 from variants import CLASSES, GROUPS, LIKELY, UNLIKELY
 
 Truth = Callable[[float], tuple[str, float]]
@@ -37,7 +36,7 @@ class Answer:
     """What is not as the version that it names says by truth; "" where nothing is."""
 
 
-class Stream:
+class Stream(Clients):
     """Clients that send requests at fixed moments, every other one in the name of callers, who stay on one side."""
 
     def __init__(
@@ -45,22 +44,8 @@ class Stream:
     ) -> None:
         self.answers: list[Answer] = []
         self._model, self._truths, self._pause, self._clients = model, truths, clients / rate, clients
-        self._stop, self._came = threading.Event(), threading.Condition()
         self._numbers, self._chance = itertools.count(1), random.Random(0)
-        self._threads = [
-            threading.Thread(target=self._client, args=(k, urls[k % len(urls)]), daemon=True)
-            for k in range(clients)
-        ]
-
-    def __enter__(self) -> Stream:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(SECONDS)
+        super().__init__(urls, clients)
 
     def wait(self, more: int) -> list[Answer]:
         """The next answers, so many."""
